@@ -1,0 +1,65 @@
+//! What a replay draws: plain shapes in world units, so that one player serves every environment.
+
+use serde::{Deserialize, Serialize};
+
+/// One picture of an environment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// What to draw, back to front.
+    pub shapes: Vec<Shape>,
+    /// Range finders around the robot, one a kind of object.
+    pub lidars: Vec<Lidar>,
+}
+
+/// A shape in world units (metres in MuJoCo tasks), x to the right, y up, angles in radians counter-clockwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shape {
+    /// What it shows: `robot`, `goal`, `hazard`, `vase`, `ground`, ... ; the player chooses colours by it.
+    pub kind: String,
+    /// Its form.
+    pub form: Form,
+}
+
+/// Forms of shapes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// Centre and radius.
+    Disc {
+        /// Centre.
+        at: [f64; 2],
+        /// Radius.
+        r: f64,
+    },
+    /// Rectangle by centre, half sizes and rotation.
+    Rect {
+        /// Centre.
+        at: [f64; 2],
+        /// Half sizes along its own axes.
+        half: [f64; 2],
+        /// Rotation.
+        angle: f64,
+    },
+    /// Thick line with round ends.
+    Capsule {
+        /// One end.
+        from: [f64; 2],
+        /// Other end.
+        to: [f64; 2],
+        /// Radius.
+        r: f64,
+    },
+}
+
+/// One range finder: bin `i` looks along `angle + 2 pi i / bins.len()` from `at`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lidar {
+    /// What it sees: `goal`, `hazards`, `vases`.
+    pub kind: String,
+    /// Origin in world units.
+    pub at: [f64; 2],
+    /// Direction of bin 0.
+    pub angle: f64,
+    /// Closeness in [0, 1], 1 = touching.
+    pub bins: Vec<f64>,
+}

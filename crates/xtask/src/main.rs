@@ -1,0 +1,2 @@
+//! The `tony` binary.
+fn main() {}
