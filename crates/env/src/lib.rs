@@ -4,6 +4,8 @@
 //! resets, so no row crosses an episode and a time limit is never mistaken for a death.
 
 pub mod frame;
+pub mod mjcf;
+pub mod numpy;
 pub mod space;
 
 use frame::Frame;
@@ -81,6 +83,12 @@ pub trait Env: Send {
 
     /// Go on exactly from what [`Env::save`] wrote.
     fn load(&mut self, state: &[u8]) -> Result<()>;
+
+    /// Only the physics calls of one step, controls held: nothing is observed, rewarded or drawn. The number of physics steps
+    /// made; 0 for a task without a physics engine. Benchmarks measure [`Env::step`] against it; the episode is spoilt after.
+    fn bare_physics(&mut self) -> Result<u32> {
+        Ok(0)
+    }
 
     /// A picture of the present state for replays. The default shows nothing.
     fn frame(&self) -> Frame {
