@@ -3,9 +3,12 @@
 //! An [`Env`] writes into rows that the caller owns, never resets itself, and returns costs as named channels. The collector
 //! resets, so no row crosses an episode and a time limit is never mistaken for a death.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod frame;
 pub mod mjcf;
 pub mod numpy;
+pub mod recording;
 pub mod space;
 
 use frame::Frame;
@@ -31,6 +34,12 @@ pub enum Error {
     BadState {
         /// Environment's name.
         env: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A recorded episode is damaged or of another format.
+    #[error("the recorded episode cannot be used: {reason}")]
+    BadRecording {
         /// What is wrong with it.
         reason: String,
     },
@@ -88,6 +97,11 @@ pub trait Env: Send {
     /// made; 0 for a task without a physics engine. Benchmarks measure [`Env::step`] against it; the episode is spoilt after.
     fn bare_physics(&mut self) -> Result<u32> {
         Ok(0)
+    }
+
+    /// Simulated seconds that one step takes: the pace of a replay.
+    fn step_seconds(&self) -> f64 {
+        0.02
     }
 
     /// A picture of the present state for replays. The default shows nothing.
