@@ -1,0 +1,215 @@
+//! Where the pinned library is, and how it gets there.
+//!
+//! `TONY_MUJOCO=/path/libmujoco.so` wins. Otherwise the library lies in the user's cache folder
+//! (`$XDG_CACHE_HOME/tony/mujoco-3.17.0/`, or `~/.cache/...`) and is fetched into it once: pip downloads the wheel, only the
+//! shared library is taken out, its hash is checked, and it is renamed into place. So what lies there under its final name
+//! is always whole; two processes that fetch at once each rename their own, equal file.
+
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use fs_err as fs;
+use sha2::{Digest as _, Sha256};
+
+use crate::{Error, Library, Result};
+
+/// The version that everything here is made for: results differ between versions.
+pub const VERSION: &str = "3.17.0";
+/// Name of the shared library, in the wheel and in the cache.
+const FILE: &str = "libmujoco.so.3.17.0";
+/// SHA-256 of that file in the wheel for `manylinux_2_28_x86_64`.
+const SHA256: &str = "23496b023ee80fb61ab71167e94bc649f9941710fde96b18bb8204fb332523ad";
+
+/// What of the process's environment decides where the library is and how it is fetched.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `TONY_MUJOCO`: a library that wins over the cache.
+    pub library: Option<PathBuf>,
+    /// `$XDG_CACHE_HOME`, or `$HOME/.cache`.
+    pub cache: Option<PathBuf>,
+    /// `PATH`, where pip is looked for.
+    pub path: OsString,
+}
+
+impl Environment {
+    /// The environment of this process.
+    pub fn of_process() -> Self {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Environment {
+            library: variable("TONY_MUJOCO").map(PathBuf::from),
+            // The XDG specification has relative paths ignored.
+            cache: variable("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+                .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache"))),
+            path: variable("PATH").unwrap_or_default(),
+        }
+    }
+
+    /// Where the fetched library lies or would lie.
+    pub fn cached(&self) -> Result<PathBuf> {
+        let cache = self.cache.as_ref().ok_or(Error::NoCacheFolder)?;
+        Ok(cache.join("tony").join(format!("mujoco-{VERSION}")).join(FILE))
+    }
+}
+
+/// Open the library: `TONY_MUJOCO`, else the cached one, else fetch it (unless `offline`), saying so in one line to `note`.
+pub fn locate(offline: bool, note: &mut dyn FnMut(&str)) -> Result<Library> {
+    locate_in(&Environment::of_process(), offline, note)
+}
+
+/// As [`locate`], in an environment that the caller describes.
+pub fn locate_in(environment: &Environment, offline: bool, note: &mut dyn FnMut(&str)) -> Result<Library> {
+    check_platform()?;
+    if let Some(path) = &environment.library {
+        return Library::open(path);
+    }
+    let cached = environment.cached()?;
+    match verify(&cached) {
+        Ok(()) => return Library::open(&cached),
+        Err(_) if !cached.exists() && offline => return Err(Error::Absent { path: cached }),
+        Err(_) if !cached.exists() => note(&format!("fetching MuJoCo {VERSION} with pip (26 MB, once)")),
+        Err(reason) if offline => return Err(Error::DamagedCache { path: cached, reason }),
+        Err(reason) => note(&format!("the cached MuJoCo library is damaged ({reason}): fetching it again (26 MB)")),
+    }
+    fetch(environment, &cached)?;
+    Library::open(&cached)
+}
+
+/// Fetch the library into the cache, whatever lies there.
+fn fetch(environment: &Environment, cached: &Path) -> Result<()> {
+    let unwritable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Cache { path, source }
+    };
+    let folder = cached.parent().ok_or(Error::NoCacheFolder)?;
+    std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
+    // Made before the download, so that a folder that cannot be written is known at once.
+    let mut library = tempfile::Builder::new().prefix(".fetching-").tempfile_in(folder).map_err(unwritable(folder))?;
+    let scratch = tempfile::tempdir()?;
+    let wheel = download_wheel(environment, scratch.path())?;
+    let damaged = |reason: String| Error::DamagedDownload { path: wheel.clone(), reason };
+    let mut archive = zip::ZipArchive::new(fs::File::open(&wheel)?).map_err(|error| damaged(error.to_string()))?;
+    let mut entry = archive.by_name(&format!("mujoco/{FILE}")).map_err(|error| damaged(error.to_string()))?;
+    std::io::copy(&mut entry, library.as_file_mut()).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput => damaged(error.to_string()),
+        _ => unwritable(folder)(error),
+    })?;
+    verify(library.path()).map_err(damaged)?;
+    library.as_file().sync_all().map_err(unwritable(folder))?;
+    library.persist(cached).map_err(|error| unwritable(folder)(error.error))?;
+    fs::File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+/// Download the wheel of [`VERSION`] into a folder.
+pub fn download_wheel(environment: &Environment, into: &Path) -> Result<PathBuf> {
+    for program in [&["python3", "-m", "pip"][..], &["pip3"], &["pip"]] {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).args(["download", "--quiet", "--disable-pip-version-check", "--no-input"]);
+        command.args(["--no-deps", "--only-binary=:all:", "--python-version", "311"]);
+        command.args(["--platform", "manylinux_2_28_x86_64", "--retries", "2", "--timeout", "20", "-d"]);
+        command.arg(into).arg(format!("mujoco=={VERSION}"));
+        command.env("PATH", &environment.path).stdin(Stdio::null()).stdout(Stdio::null());
+        let Ok(output) = command.output() else { continue };
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            return find_wheel(into);
+        }
+        if said.contains("No module named pip") || output.status.code() == Some(127) {
+            continue;
+        }
+        let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let tail = lines[lines.len().saturating_sub(3)..].join(" / ");
+        let unreachable =
+            ["NewConnectionError", "NameResolutionError", "ConnectTimeout", "ProxyError", "Max retries exceeded"];
+        return Err(if unreachable.iter().any(|sign| said.contains(sign)) {
+            Error::NoNetwork { said: tail }
+        } else {
+            Error::Pip { command: format!("{} download --no-deps mujoco=={VERSION}", program.join(" ")), said: tail }
+        });
+    }
+    Err(Error::NoPip)
+}
+
+/// The one wheel in a folder.
+fn find_wheel(folder: &Path) -> Result<PathBuf> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "whl") {
+            return Ok(path);
+        }
+    }
+    Err(Error::DamagedDownload { path: folder.to_owned(), reason: "pip reported success but left no wheel".into() })
+}
+
+/// Check the pinned hash (some 20 ms for the library's 7 MB); the error says what differs.
+fn verify(path: &Path) -> std::result::Result<(), String> {
+    let mut file = fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut hash = Sha256::new();
+    let mut block = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut block).map_err(|error| error.to_string())?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&block[..read]);
+    }
+    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if found == SHA256 { Ok(()) } else { Err(format!("its SHA-256 is {found}, not {SHA256}")) }
+}
+
+/// The wheel, the field table and the recorded results are those of 64-bit x86 Linux.
+fn check_platform() -> Result<()> {
+    if cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+        Ok(())
+    } else {
+        Err(Error::Platform { platform: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS) })
+    }
+}
+
+/// What `tony doctor` says about MuJoCo.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Status {
+    /// It is here and works.
+    pub ok: bool,
+    /// Its version, where it works.
+    pub version: Option<String>,
+    /// Where it is, or would be.
+    pub path: Option<PathBuf>,
+    /// What it makes possible.
+    pub enables: &'static str,
+    /// What is wrong, where it does not work.
+    pub problem: Option<String>,
+    /// What to type to mend it, where it does not work.
+    pub fix: Option<String>,
+}
+
+/// Look, fetch nothing.
+pub fn status() -> Status {
+    status_in(&Environment::of_process())
+}
+
+/// As [`status`], in an environment that the caller describes.
+pub fn status_in(environment: &Environment) -> Status {
+    let path = environment.library.clone().or_else(|| environment.cached().ok());
+    let enables = "every environment with bodies: Safety-Gymnasium tasks, HalfCheetah-v5, Hopper-v5, Swimmer-v5";
+    match locate_in(environment, true, &mut |_| ()) {
+        Ok(library) => {
+            Status { ok: true, version: Some(library.version().into()), path, enables, problem: None, fix: None }
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let (problem, fix) = match &error {
+                Error::Absent { .. } => ("not fetched yet".to_owned(), "tony doctor --fix".to_owned()),
+                _ => match text.split_once("\ntry: ") {
+                    Some((problem, fix)) => (problem.to_owned(), fix.to_owned()),
+                    None => (text, "tony doctor --fix".to_owned()),
+                },
+            };
+            Status { ok: false, version: None, path, enables, problem: Some(problem), fix: Some(fix) }
+        }
+    }
+}
