@@ -1,0 +1,191 @@
+use crate::{Error, Result};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, View};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// The one key of the file's metadata; it holds all notes as a JSON object. The format keeps its metadata in no order, so more
+/// than one key would make the bytes depend on chance.
+const NOTES: &str = "tony";
+
+/// Named tensors and short notes, stored as a [safetensors](https://huggingface.co/docs/safetensors) file.
+///
+/// Equal archives have equal bytes. Each getter checks name, type and shape and says what it expected and what it found.
+#[derive(Clone, Debug, Default)]
+pub struct Archive {
+    tensors: BTreeMap<String, Tensor>,
+    notes: BTreeMap<String, String>,
+    /// Named in errors.
+    origin: String,
+}
+
+impl PartialEq for Archive {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.tensors, &self.notes) == (&other.tensors, &other.notes)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Tensor {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// Little-endian.
+    bytes: Vec<u8>,
+}
+
+impl View for &Tensor {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl Archive {
+    /// An empty archive.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stores `values` (row-major). Storing under a name again replaces. Error: the shape does not have as many elements.
+    pub fn put_f32(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
+        self.put(name, Dtype::F32, shape, values.len(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+
+    /// As [`Archive::put_f32`].
+    pub fn put_f64(&mut self, name: &str, shape: &[usize], values: &[f64]) -> Result<()> {
+        self.put(name, Dtype::F64, shape, values.len(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+
+    /// As [`Archive::put_f32`].
+    pub fn put_u64(&mut self, name: &str, shape: &[usize], values: &[u64]) -> Result<()> {
+        self.put(name, Dtype::U64, shape, values.len(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+
+    /// Stores bytes as a vector of `u8`.
+    pub fn put_bytes(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.put(name, Dtype::U8, &[bytes.len()], bytes.len(), bytes.to_vec())
+    }
+
+    fn put(&mut self, name: &str, dtype: Dtype, shape: &[usize], len: usize, bytes: Vec<u8>) -> Result<()> {
+        // The format keeps its metadata under this name.
+        if name == "__metadata__" {
+            return Err(Error::Invalid("a tensor cannot be called `__metadata__`".into()));
+        }
+        if shape.iter().try_fold(1_usize, |product, n| product.checked_mul(*n)) != Some(len) {
+            return Err(Error::Invalid(format!("tensor `{name}`: shape {shape:?} does not hold {len} values")));
+        }
+        self.tensors.insert(name.to_owned(), Tensor { dtype, shape: shape.to_vec(), bytes });
+        Ok(())
+    }
+
+    /// The values of a tensor of exactly this shape.
+    pub fn f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let bytes = self.bytes_of(name, Dtype::F32, Some(shape))?;
+        Ok(bytes.as_chunks().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
+    }
+
+    /// As [`Archive::f32`].
+    pub fn f64(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>> {
+        let bytes = self.bytes_of(name, Dtype::F64, Some(shape))?;
+        Ok(bytes.as_chunks().0.iter().map(|chunk| f64::from_le_bytes(*chunk)).collect())
+    }
+
+    /// As [`Archive::f32`].
+    pub fn u64(&self, name: &str, shape: &[usize]) -> Result<Vec<u64>> {
+        let bytes = self.bytes_of(name, Dtype::U64, Some(shape))?;
+        Ok(bytes.as_chunks().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect())
+    }
+
+    /// Bytes, however many.
+    pub fn bytes(&self, name: &str) -> Result<&[u8]> {
+        self.bytes_of(name, Dtype::U8, None)
+    }
+
+    fn bytes_of(&self, name: &str, dtype: Dtype, shape: Option<&[usize]>) -> Result<&[u8]> {
+        let tensor = self.tensors.get(name);
+        match tensor {
+            Some(tensor) if tensor.dtype == dtype && shape.is_none_or(|shape| shape == tensor.shape) => {
+                Ok(&tensor.bytes)
+            }
+            _ => Err(Error::Tensor {
+                name: name.to_owned(),
+                origin: self.origin().to_owned(),
+                expected: format!("{dtype} {}", shape.map_or_else(|| "of any length".into(), |s| format!("{s:?}"))),
+                found: tensor.map_or_else(|| "missing".into(), |t| format!("{} {:?}", t.dtype, t.shape)),
+            }),
+        }
+    }
+
+    /// A tensor's shape, or nothing where there is no such tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|tensor| tensor.shape.as_slice())
+    }
+
+    /// Names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Stores a short text in the header.
+    pub fn set_note(&mut self, key: &str, text: &str) {
+        self.notes.insert(key.to_owned(), text.to_owned());
+    }
+
+    /// A note, or nothing where there is none.
+    pub fn note(&self, key: &str) -> Option<&str> {
+        self.notes.get(key).map(String::as_str)
+    }
+
+    /// A note that must be there.
+    pub fn need_note(&self, key: &str) -> Result<&str> {
+        self.note(key).ok_or_else(|| Error::Note { key: key.to_owned(), origin: self.origin().to_owned() })
+    }
+
+    /// The file that it was read from.
+    pub fn origin(&self) -> &str {
+        if self.origin.is_empty() { "the archive in memory" } else { &self.origin }
+    }
+
+    /// The bytes of a safetensors file. Equal archives give equal bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let invalid = |reason: String| Error::Invalid(format!("tensors cannot be stored: {reason}"));
+        let notes = serde_json::to_string(&self.notes).map_err(|error| invalid(error.to_string()))?;
+        let metadata = (!self.notes.is_empty()).then(|| HashMap::from([(NOTES.to_owned(), notes)]));
+        safetensors::serialize(&self.tensors, metadata).map_err(|error| invalid(error.to_string()))
+    }
+
+    /// Reads the bytes of a safetensors file; `path` is named in errors. What the header claims is checked against the number
+    /// of bytes before anything is allocated for it.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
+        let bad = |reason: String| Error::Damaged { path: path.to_owned(), reason };
+        let broken = |error: safetensors::SafeTensorError| bad(format!("not a whole safetensors file: {error}"));
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+        let notes = match header.metadata().as_ref().and_then(|metadata| metadata.get(NOTES)) {
+            Some(notes) => serde_json::from_str(notes).map_err(|error| bad(format!("broken notes: {error}")))?,
+            None => BTreeMap::new(),
+        };
+        let file = SafeTensors::deserialize(bytes).map_err(broken)?;
+        let own = |(name, view): (&str, safetensors::tensor::TensorView<'_>)| {
+            let tensor = Tensor { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
+            (name.to_owned(), tensor)
+        };
+        Ok(Self { tensors: file.iter().map(own).collect(), notes, origin: path.display().to_string() })
+    }
+
+    /// Reads a safetensors file.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::from_bytes(&fs_err::read(path)?, path)
+    }
+}

@@ -1,0 +1,159 @@
+//! Intervals for reports: means, interquartile means and probabilities of improvement with percentile bootstrap intervals.
+//!
+//! Agarwal, Schwarzer, Castro, Courville, Bellemare, "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
+//! `NeurIPS` 2021, sections 4.1 and 4.3. Everything is a function of its input alone: the resamples come from a fixed stream.
+
+use serde::{Deserialize, Serialize};
+use tony_random::Stream;
+
+/// Share of the resamples that an interval covers.
+const COVERAGE: f64 = 0.95;
+
+/// A statistic with its 95 % bootstrap interval and the number of values (episodes, seeds) behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stat {
+    /// The statistic: mean, or interquartile mean.
+    pub mean: f64,
+    /// Lower end of the interval.
+    pub lo: f64,
+    /// Upper end of the interval.
+    pub hi: f64,
+    /// Number of values.
+    pub n: usize,
+}
+
+/// Mean of `values`; nothing where there are none.
+pub fn mean(values: &[f64]) -> Option<Stat> {
+    stratified_mean(&[values])
+}
+
+/// Interquartile mean of `values` (the mean of what is left after dropping the lowest and highest quarter, each rounded down).
+pub fn iqm(values: &[f64]) -> Option<Stat> {
+    stratified_iqm(&[values])
+}
+
+/// Mean of all values together; each group (task) is resampled within itself.
+pub fn stratified_mean(groups: &[&[f64]]) -> Option<Stat> {
+    bootstrap(groups, 0.0)
+}
+
+/// Interquartile mean of all values together; each group (task) is resampled within itself.
+pub fn stratified_iqm(groups: &[&[f64]]) -> Option<Stat> {
+    bootstrap(groups, 0.25)
+}
+
+/// Probability that a value of `a` is greater than one of `b`, ties counting half; `n` is the smaller of the two numbers.
+pub fn improvement(a: &[f64], b: &[f64]) -> Option<Stat> {
+    if a.is_empty() || b.is_empty() {
+        return None;
+    }
+    let (a, b) = (sorted(a), sorted(b));
+    let ones = |values: &[f64]| vec![1_u32; values.len()];
+    let mean = exceed(&a, &ones(&a), &b, &ones(&b));
+    let mut stream = stream();
+    let (mut count_a, mut count_b) = (vec![0; a.len()], vec![0; b.len()]);
+    let draws = (0..resamples(a.len() + b.len())).map(|_| {
+        resample(&mut count_a, &mut stream);
+        resample(&mut count_b, &mut stream);
+        exceed(&a, &count_a, &b, &count_b)
+    });
+    Some(interval(mean, draws.collect(), a.len().min(b.len())))
+}
+
+/// Share of pairs with a value of `a` above one of `b`; both sorted, each value as often as `count_*` says.
+fn exceed(a: &[f64], count_a: &[u32], b: &[f64], count_b: &[u32]) -> f64 {
+    // `below`: how many of b are less than a[i]; `equal`: how many are the same. Both only move forwards.
+    let (mut first, mut below, mut wins) = (0, 0_u64, 0.0);
+    for (x, &times) in a.iter().zip(count_a) {
+        while first < b.len() && b[first] < *x {
+            below += u64::from(count_b[first]);
+            first += 1;
+        }
+        let same = b[first..].iter().zip(&count_b[first..]).take_while(|(y, _)| *y <= x);
+        let equal: u64 = same.map(|(_, &count)| u64::from(count)).sum();
+        wins += f64::from(times) * (below as f64 + 0.5 * equal as f64);
+    }
+    wins / (a.len() as f64 * b.len() as f64)
+}
+
+/// Trimmed mean of the pooled groups with the interval of its resamples; `trim` is the share to drop at each end.
+fn bootstrap(groups: &[&[f64]], trim: f64) -> Option<Stat> {
+    let n: usize = groups.iter().map(|group| group.len()).sum();
+    if n == 0 {
+        return None;
+    }
+    // Sorting once and resampling counts makes every resample sorted.
+    let mut pooled: Vec<(f64, usize)> =
+        groups.iter().enumerate().flat_map(|(g, group)| group.iter().map(move |&value| (value, g))).collect();
+    pooled.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let values: Vec<f64> = pooled.iter().map(|(value, _)| *value).collect();
+    let places: Vec<Vec<usize>> = (0..groups.len()).map(|g| (0..n).filter(|&i| pooled[i].1 == g).collect()).collect();
+    let drop = (trim * n as f64) as u64;
+
+    let mean = trimmed_mean(&values, &vec![1; n], drop);
+    let mut stream = stream();
+    let mut counts = vec![0; n];
+    let draws = (0..resamples(n)).map(|_| {
+        counts.fill(0);
+        for place in &places {
+            for _ in 0..place.len() {
+                counts[place[stream.below(place.len())]] += 1;
+            }
+        }
+        trimmed_mean(&values, &counts, drop)
+    });
+    Some(interval(mean, draws.collect(), n))
+}
+
+/// Mean of sorted `values`, each as often as `counts` says, without the `drop` lowest and highest.
+fn trimmed_mean(values: &[f64], counts: &[u32], drop: u64) -> f64 {
+    let n = values.len() as u64;
+    let (low, high) = (drop, n - drop);
+    let (mut before, mut sum) = (0_u64, 0.0);
+    for (value, &count) in values.iter().zip(counts) {
+        let after = before + u64::from(count);
+        let kept = after.min(high).saturating_sub(before.max(low));
+        if kept > 0 {
+            sum += value * kept as f64;
+        }
+        before = after;
+    }
+    sum / (high - low) as f64
+}
+
+/// Percentile interval of bootstrap `draws` around the statistic `mean` of `n` values.
+fn interval(mean: f64, mut draws: Vec<f64>, n: usize) -> Stat {
+    draws.sort_by(f64::total_cmp);
+    // Linear interpolation between the order statistics (definition 7 of Hyndman and Fan, 1996).
+    let quantile = |q: f64| {
+        let place = q * (draws.len() - 1) as f64;
+        let (below, part) = (place.floor() as usize, place.fract());
+        let above = draws[(below + 1).min(draws.len() - 1)];
+        draws[below] + part * (above - draws[below])
+    };
+    let tail = 0.5 * (1.0 - COVERAGE);
+    // A sum in another order may differ in the last bit: the interval of equal values must still hold their mean.
+    Stat { mean, lo: quantile(tail).min(mean), hi: quantile(1.0 - tail).max(mean), n }
+}
+
+/// 10,000 resamples, fewer only where the values are so many that the interval hardly depends on it.
+fn resamples(n: usize) -> usize {
+    (10_000_000 / n).clamp(1_000, 10_000)
+}
+
+fn stream() -> Stream {
+    Stream::new(0, "bootstrap", 0)
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn resample(counts: &mut [u32], stream: &mut Stream) {
+    counts.fill(0);
+    for _ in 0..counts.len() {
+        counts[stream.below(counts.len())] += 1;
+    }
+}
