@@ -1,0 +1,444 @@
+//! The inner loops, each compiled once for every instruction set of [`crate::simd`].
+//!
+//! Products are written over [`Simd`]; element-wise loops are plain Rust, which the compiler vectorises under each instruction set:
+//! Rust neither fuses nor reorders floating-point operations, so their bits cannot depend on it.
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512};
+use crate::simd::{Path, Portable, Simd, WIDTH, path};
+use crate::{Activation, BLOCK};
+
+/// Compile `$body::<S>` under each instruction set, as a safe function that takes the [`Path`] first.
+macro_rules! kernel {
+    ($(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)?) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments)]
+        pub(crate) fn $name(path: Path, $($arg: $type),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+            fn avx512($($arg: $type),*) $(-> $ret)? {
+                $body::<Avx512>($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) $(-> $ret)? {
+                $body::<Avx2>($($arg),*)
+            }
+            match path {
+                // SAFETY: a path is in use only after its instruction set was detected.
+                #[cfg(target_arch = "x86_64")]
+                Path::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Path::Avx2 => unsafe { avx2($($arg),*) },
+                _ => $body::<Portable>($($arg),*),
+            }
+        }
+    };
+}
+
+/// A matrix in a slice: row `i` starts at `i * stride`.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub data: &'a [f32],
+    pub stride: usize,
+}
+
+/// What a product adds to.
+#[derive(Clone, Copy)]
+pub(crate) enum Start<'a> {
+    /// Nothing.
+    Zero,
+    /// What the result holds already.
+    Result,
+    /// This row, in every row.
+    Row(&'a [f32]),
+}
+
+kernel! {
+    /// `c = start + a b` for `a` of m x k, `b` of k x n, `c` of m x n. `b` and `c` are read and written in whole vectors.
+    product = product_body(m: usize, n: usize, k: usize, a: View, b: View, start: Start, c: &mut [f32], c_stride: usize)
+}
+kernel! {
+    /// `c = start + a' b` for `a` of k x m.
+    product_transposed = product_transposed_body(m: usize, n: usize, k: usize, a: View, b: View, start: Start, c: &mut [f32], c_stride: usize)
+}
+
+#[inline(always)]
+fn product_body<S: Simd>(m: usize, n: usize, k: usize, a: View, b: View, start: Start, c: &mut [f32], c_stride: usize) {
+    any_product::<S, false>(m, n, k, a, b, start, c, c_stride);
+}
+
+#[inline(always)]
+fn product_transposed_body<S: Simd>(
+    m: usize,
+    n: usize,
+    k: usize,
+    a: View,
+    b: View,
+    start: Start,
+    c: &mut [f32],
+    c_stride: usize,
+) {
+    any_product::<S, true>(m, n, k, a, b, start, c, c_stride);
+}
+
+#[allow(clippy::too_many_arguments)]
+#[inline(always)]
+fn any_product<S: Simd, const T: bool>(
+    m: usize,
+    n: usize,
+    k: usize,
+    a: View,
+    b: View,
+    start: Start,
+    c: &mut [f32],
+    c_stride: usize,
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    let vectors = n.div_ceil(WIDTH);
+    let padded = vectors * WIDTH;
+    let (a_rows, a_columns) = if T { (k, m) } else { (m, k) };
+    assert!(fits(a, a_rows, a_columns) && fits(b, k, padded), "product operands are too short");
+    assert!(c.len() >= (m - 1) * c_stride + padded && c_stride >= padded, "product result is too short");
+    let start = match start {
+        Start::Zero => RawStart::Zero,
+        Start::Result => RawStart::Result,
+        Start::Row(row) => {
+            assert!(row.len() >= padded, "product start is too short");
+            RawStart::Row(row.as_ptr())
+        }
+    };
+    let mut tile = Tile {
+        k,
+        a: a.data.as_ptr(),
+        lda: a.stride,
+        b: b.data.as_ptr(),
+        ldb: b.stride,
+        start,
+        c: c.as_mut_ptr(),
+        ldc: c_stride,
+    };
+    let mut left = vectors;
+    // SAFETY: tiles cover rows `0..m` and vectors `0..vectors`, which the checks above found inside every operand.
+    unsafe {
+        if S::WIDE {
+            while left >= 2 {
+                strip::<S, 8, 2, T>(m, tile);
+                tile = tile.right(2);
+                left -= 2;
+            }
+            if left == 1 {
+                strip::<S, 8, 1, T>(m, tile);
+            }
+        } else {
+            while left >= 1 {
+                strip::<S, 6, 1, T>(m, tile);
+                tile = tile.right(1);
+                left -= 1;
+            }
+        }
+    }
+}
+
+fn fits(view: View, rows: usize, columns: usize) -> bool {
+    rows == 0 || (view.stride >= columns && view.data.len() >= (rows - 1) * view.stride + columns)
+}
+
+#[derive(Clone, Copy)]
+enum RawStart {
+    Zero,
+    Result,
+    Row(*const f32),
+}
+
+/// Where a register tile works.
+#[derive(Clone, Copy)]
+struct Tile {
+    k: usize,
+    a: *const f32,
+    lda: usize,
+    b: *const f32,
+    ldb: usize,
+    start: RawStart,
+    c: *mut f32,
+    ldc: usize,
+}
+
+impl Tile {
+    /// The tile `vectors` further right. Pointers past the last tile are never used.
+    #[inline(always)]
+    fn right(self, vectors: usize) -> Self {
+        let columns = vectors * WIDTH;
+        let start = match self.start {
+            RawStart::Row(row) => RawStart::Row(row.wrapping_add(columns)),
+            other => other,
+        };
+        Self { b: self.b.wrapping_add(columns), c: self.c.wrapping_add(columns), start, ..self }
+    }
+
+    /// The tile `rows` further down.
+    #[inline(always)]
+    fn down<const T: bool>(self, rows: usize) -> Self {
+        let a = self.a.wrapping_add(if T { rows } else { rows * self.lda });
+        Self { a, c: self.c.wrapping_add(rows * self.ldc), ..self }
+    }
+}
+
+/// One strip of `N` vectors, all rows: tiles of `M` rows, then of 4, 2 and 1.
+#[inline(always)]
+unsafe fn strip<S: Simd, const M: usize, const N: usize, const T: bool>(m: usize, mut tile: Tile) {
+    let mut left = m;
+    unsafe {
+        while left >= M {
+            multiply::<S, M, N, T>(tile);
+            tile = tile.down::<T>(M);
+            left -= M;
+        }
+        if left >= 4 {
+            multiply::<S, 4, N, T>(tile);
+            tile = tile.down::<T>(4);
+            left -= 4;
+        }
+        if left >= 2 {
+            multiply::<S, 2, N, T>(tile);
+            tile = tile.down::<T>(2);
+            left -= 2;
+        }
+        if left >= 1 {
+            multiply::<S, 1, N, T>(tile);
+        }
+    }
+}
+
+/// `M` rows by `N` vectors of the result in registers; each element is one chain of fused multiply-adds over `k`.
+#[inline(always)]
+unsafe fn multiply<S: Simd, const M: usize, const N: usize, const T: bool>(tile: Tile) {
+    let Tile { k, a, lda, b, ldb, start, c, ldc } = tile;
+    // SAFETY: the caller's promise: the tile lies inside the operands.
+    unsafe {
+        let mut sums = [[S::splat(0.0); N]; M];
+        for (i, row) in sums.iter_mut().enumerate() {
+            for (j, sum) in row.iter_mut().enumerate() {
+                match start {
+                    RawStart::Zero => {}
+                    RawStart::Result => *sum = S::load(c.add(i * ldc + j * WIDTH)),
+                    RawStart::Row(start) => *sum = S::load(start.add(j * WIDTH)),
+                }
+            }
+        }
+        for p in 0..k {
+            let mut right = [S::splat(0.0); N];
+            for (j, right) in right.iter_mut().enumerate() {
+                *right = S::load(b.add(p * ldb + j * WIDTH));
+            }
+            for (i, row) in sums.iter_mut().enumerate() {
+                let left = S::splat(*a.add(if T { p * lda + i } else { i * lda + p }));
+                for (sum, right) in row.iter_mut().zip(right) {
+                    *sum = S::fma(left, right, *sum);
+                }
+            }
+        }
+        for (i, row) in sums.iter().enumerate() {
+            for (j, sum) in row.iter().enumerate() {
+                S::store(c.add(i * ldc + j * WIDTH), *sum);
+            }
+        }
+    }
+}
+
+kernel! {
+    /// `y = b + x W` for one row, from parameters as the caller holds them: `layer` is `W` (k x n) followed by `b` (n).
+    /// The same chain of operations as [`product`] started from the bias row, hence the same bits.
+    row_layer = row_layer_body(x: &[f32], layer: &[f32], y: &mut [f32])
+}
+
+#[inline(always)]
+fn row_layer_body<S: Simd>(x: &[f32], layer: &[f32], y: &mut [f32]) {
+    let (k, n) = (x.len(), y.len());
+    assert_eq!(layer.len(), (k + 1) * n, "a layer of {k} inputs and {n} outputs");
+    let mut column = 0;
+    // SAFETY: columns `column..column + 16 N` (or the `n - column` left) are inside rows of `n`, of which `layer` has `k + 1`.
+    unsafe {
+        while column + 4 * WIDTH <= n {
+            row_tile::<S, 4>(x, layer, n, column, y);
+            column += 4 * WIDTH;
+        }
+        if column + 2 * WIDTH <= n {
+            row_tile::<S, 2>(x, layer, n, column, y);
+            column += 2 * WIDTH;
+        }
+        if column + WIDTH <= n {
+            row_tile::<S, 1>(x, layer, n, column, y);
+            column += WIDTH;
+        }
+        if column < n {
+            let (count, p) = (n - column, layer.as_ptr().add(column));
+            let mut sum = S::load_partial(p.add(k * n), count);
+            for (i, x) in x.iter().enumerate() {
+                sum = S::fma(S::splat(*x), S::load_partial(p.add(i * n), count), sum);
+            }
+            S::store_partial(y.as_mut_ptr().add(column), sum, count);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn row_tile<S: Simd, const N: usize>(x: &[f32], layer: &[f32], n: usize, column: usize, y: &mut [f32]) {
+    // SAFETY: the caller's promise: `16 N` columns from `column` are inside each row of `layer` and inside `y`.
+    unsafe {
+        let p = layer.as_ptr().add(column);
+        let mut sums = [S::splat(0.0); N];
+        for (j, sum) in sums.iter_mut().enumerate() {
+            *sum = S::load(p.add(x.len() * n + j * WIDTH));
+        }
+        for (i, x) in x.iter().enumerate() {
+            let x = S::splat(*x);
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = S::fma(x, S::load(p.add(i * n + j * WIDTH)), *sum);
+            }
+        }
+        for (j, sum) in sums.iter().enumerate() {
+            S::store(y.as_mut_ptr().add(column + j * WIDTH), *sum);
+        }
+    }
+}
+
+kernel! {
+    /// The activation, in place.
+    activate = activate_body(activation: Activation, z: &mut [f32])
+}
+
+#[inline(always)]
+fn activate_body<S: Simd>(activation: Activation, z: &mut [f32]) {
+    match activation {
+        Activation::Tanh => z.iter_mut().for_each(|z| *z = tanh(*z)),
+        // Written so that a NaN passes through.
+        Activation::Relu => z.iter_mut().for_each(|z| *z = if *z < 0.0 { 0.0 } else { *z }),
+    }
+}
+
+#[inline(always)]
+pub(crate) fn tanh(x: f32) -> f32 {
+    libm::tanhf(x)
+}
+
+kernel! {
+    /// `d *= activation'(z)`, told from the activation `a` itself.
+    chain = chain_body(activation: Activation, a: &[f32], d: &mut [f32])
+}
+
+#[inline(always)]
+fn chain_body<S: Simd>(activation: Activation, a: &[f32], d: &mut [f32]) {
+    match activation {
+        Activation::Tanh => d.iter_mut().zip(a).for_each(|(d, a)| *d *= 1.0 - a * a),
+        Activation::Relu => d.iter_mut().zip(a).for_each(|(d, a)| *d = if *a > 0.0 { *d } else { 0.0 }),
+    }
+}
+
+kernel! {
+    /// `total += sum of the rows`, row after row.
+    add_rows = add_rows_body(rows: View, n: usize, total: &mut [f32])
+}
+
+#[inline(always)]
+fn add_rows_body<S: Simd>(rows: View, n: usize, total: &mut [f32]) {
+    debug_assert!(n <= BLOCK);
+    for row in rows.data.chunks(rows.stride).take(n) {
+        total.iter_mut().zip(row).for_each(|(total, x)| *total += x);
+    }
+}
+
+kernel! {
+    /// `y = clip((x - mean) * inv_std, +-limit)`; a NaN passes through.
+    normalise = normalise_body(x: &[f32], mean: &[f32], inv_std: &[f32], limit: f32, y: &mut [f32])
+}
+
+#[inline(always)]
+fn normalise_body<S: Simd>(x: &[f32], mean: &[f32], inv_std: &[f32], limit: f32, y: &mut [f32]) {
+    for (((y, x), mean), inv_std) in y.iter_mut().zip(x).zip(mean).zip(inv_std) {
+        let z = (x - mean) * inv_std;
+        let z = if z > limit { limit } else { z };
+        *y = if z < -limit { -limit } else { z };
+    }
+}
+
+/// Coefficients of one Adam step, the same for every parameter.
+pub(crate) struct AdamStep {
+    pub beta1: f32,
+    pub one_minus_beta1: f32,
+    pub beta2: f32,
+    pub one_minus_beta2: f32,
+    pub inv_sqrt_c2: f32,
+    pub epsilon: f32,
+    pub step: f32,
+}
+
+kernel! {
+    /// Both moments and the parameters in one pass.
+    adam_kernel = adam_body(c: &AdamStep, params: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32])
+}
+
+#[inline(always)]
+fn adam_body<S: Simd>(c: &AdamStep, params: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
+    for (((p, g), m), v) in params.iter_mut().zip(grad).zip(m).zip(v) {
+        *m = c.beta1 * *m + c.one_minus_beta1 * g;
+        *v = c.beta2 * *v + c.one_minus_beta2 * (g * g);
+        *p -= c.step * *m / (v.sqrt() * c.inv_sqrt_c2 + c.epsilon);
+    }
+}
+
+pub(crate) fn adam(c: &AdamStep, params: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
+    assert_eq!(
+        (params.len(), grad.len()),
+        (m.len(), v.len()),
+        "parameters and gradient of another length than the optimiser"
+    );
+    adam_kernel(path(), c, params, grad, m, v);
+}
+
+kernel! { dot_kernel = dot_body(a: &[f32], b: &[f32]) -> f64 }
+
+/// Lane `i` takes the elements whose index is `i` modulo 16; a product of two `f32` is exact in `f64`.
+#[inline(always)]
+fn dot_body<S: Simd>(a: &[f32], b: &[f32]) -> f64 {
+    let mut lanes = [0.0_f64; WIDTH];
+    let (a, b) = (a.chunks_exact(WIDTH), b.chunks_exact(WIDTH));
+    let tail = a.remainder().iter().zip(b.remainder());
+    for (a, b) in a.zip(b) {
+        for i in 0..WIDTH {
+            lanes[i] += f64::from(a[i]) * f64::from(b[i]);
+        }
+    }
+    lanes.iter_mut().zip(tail).for_each(|(lane, (a, b))| *lane += f64::from(*a) * f64::from(*b));
+    let mut width = WIDTH / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
+    dot_kernel(path(), a, b)
+}
+
+kernel! { axpy_kernel = axpy_body(alpha: f32, x: &[f32], y: &mut [f32]) }
+
+#[inline(always)]
+fn axpy_body<S: Simd>(alpha: f32, x: &[f32], y: &mut [f32]) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y += alpha * x);
+}
+
+pub(crate) fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
+    axpy_kernel(path(), alpha, x, y);
+}
+
+pub(crate) fn scale(factor: f32, y: &mut [f32]) {
+    y.iter_mut().for_each(|y| *y *= factor);
+}

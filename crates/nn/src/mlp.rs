@@ -1,0 +1,640 @@
+//! Multilayer perceptrons: forward, gradient, forward mode and Gauss-Newton products, block by block.
+//!
+//! Parameters are one flat slice, layer after layer: `W` (in x out, row-major) and then `b` (out); a layer computes `x W + b`, and every layer
+//! but the last applies the activation. A block of [`BLOCK`] rows goes through all layers, the caller's head and back while it stays
+//! in cache; weights are padded to whole vectors once a call.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut, Range};
+
+use rayon::prelude::*;
+use tony_random::Stream;
+
+use crate::kernels::{self, Start, View};
+use crate::peak::count_flops;
+use crate::simd::{Path, WIDTH, path};
+use crate::{Error, Init, Normaliser, Result};
+
+/// Rows that go through the network together.
+pub const BLOCK: usize = 64;
+/// Most pieces that a batch is cut into, each with its own partial sums; it bounds the threads that can help, and is never told by them.
+pub const LANES: usize = 16;
+/// Fewer rows than this are not worth padding the weights for.
+const FEW: usize = 8;
+
+/// What a hidden unit applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `max(0, x)`; the derivative at 0 is 0.
+    Relu,
+}
+
+/// Input rows: `data` is rows of `width` numbers; `index` picks rows out of it (all of them if absent); `normaliser` is applied to each.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// The rows, one after another.
+    pub data: &'a [f32],
+    /// Numbers in a row.
+    pub width: usize,
+    /// Which rows, in which order.
+    pub index: Option<&'a [u32]>,
+    /// Applied as a row is read.
+    pub normaliser: Option<&'a Normaliser>,
+}
+
+impl<'a> Rows<'a> {
+    /// All rows of `data`, as they are.
+    pub fn all(data: &'a [f32], width: usize) -> Self {
+        Self { data, width, index: None, normaliser: None }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.index.map_or(self.data.len() / self.width.max(1), <[u32]>::len)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Row `i`, normalised, into `y`.
+    fn read(&self, path: Path, i: usize, y: &mut [f32]) {
+        let row = self.index.map_or(i, |index| index[i] as usize);
+        let x = &self.data[row * self.width..(row + 1) * self.width];
+        match self.normaliser {
+            Some(normaliser) => normaliser.row(path, x, y),
+            None => y.copy_from_slice(x),
+        }
+    }
+}
+
+/// What a batch's loss says about one block: `head(first, y, dy, sums)` gets the block's first row, its outputs `y` (b x out), fills
+/// `dy` (b x out), and may add to `sums`. Blocks may be served in any order and by several threads.
+pub type Head<'a> = dyn Fn(usize, &[f32], &mut [f32], &mut [f64]) + Sync + 'a;
+
+/// Where a layer lies, in the caller's parameters and in padded copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Layer {
+    inputs: usize,
+    outputs: usize,
+    /// `W` and `b` in the flat parameters: `(inputs + 1) * outputs` numbers.
+    at: usize,
+    /// The same rows at a stride of `stride(outputs)`.
+    padded_at: usize,
+    /// `W` transposed, `outputs` rows at a stride of `stride(inputs)`; the first layer has none.
+    transposed_at: usize,
+}
+
+impl Layer {
+    fn params(&self) -> Range<usize> {
+        self.at..self.at + (self.inputs + 1) * self.outputs
+    }
+
+    fn padded(&self) -> Range<usize> {
+        self.padded_at..self.padded_at + (self.inputs + 1) * stride(self.outputs)
+    }
+
+    fn macs(&self) -> u64 {
+        (self.inputs * self.outputs) as u64
+    }
+}
+
+/// Distance between rows of `n` numbers: whole vectors, and never a multiple of 512 bytes, at which rows would compete for the same cache sets.
+fn stride(n: usize) -> usize {
+    let whole = n.next_multiple_of(WIDTH);
+    if whole.is_multiple_of(128) { whole + WIDTH } else { whole }
+}
+
+/// The shape of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mlp {
+    sizes: Vec<usize>,
+    activation: Activation,
+    layers: Vec<Layer>,
+}
+
+impl Mlp {
+    /// Layer sizes from input to output, for example `[60, 64, 64, 2]`; two sizes make a linear map.
+    pub fn new(sizes: &[usize], activation: Activation) -> Result<Self> {
+        if sizes.len() < 2 || sizes.contains(&0) {
+            return Err(Error::Sizes(sizes.to_vec()));
+        }
+        let (mut at, mut padded_at, mut transposed_at) = (0, 0, 0);
+        let mut layers = Vec::new();
+        for (l, pair) in sizes.windows(2).enumerate() {
+            let (inputs, outputs) = (pair[0], pair[1]);
+            layers.push(Layer { inputs, outputs, at, padded_at, transposed_at });
+            at += (inputs + 1) * outputs;
+            padded_at += (inputs + 1) * stride(outputs);
+            transposed_at += if l == 0 { 0 } else { outputs * stride(inputs) };
+        }
+        Ok(Self { sizes: sizes.to_vec(), activation, layers })
+    }
+
+    /// Layer sizes, as given.
+    pub fn sizes(&self) -> &[usize] {
+        &self.sizes
+    }
+
+    /// Numbers in an input row.
+    pub fn input(&self) -> usize {
+        self.sizes[0]
+    }
+
+    /// Numbers in an output row.
+    pub fn output(&self) -> usize {
+        self.sizes[self.sizes.len() - 1]
+    }
+
+    /// The activation of hidden layers.
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// Length of the flat parameters.
+    pub fn num_params(&self) -> usize {
+        self.layers.iter().map(|layer| layer.params().len()).sum()
+    }
+
+    /// Floating-point operations of one row's forward pass, 2 a multiply-add. A gradient costs three times as many, less the first
+    /// layer's once (nobody asks for the derivative by the input).
+    pub fn flops_per_row(&self) -> u64 {
+        2 * self.layers.iter().map(Layer::macs).sum::<u64>()
+    }
+
+    /// Fill `params`.
+    ///
+    /// # Panics
+    /// If `params` is not of [`Mlp::num_params`] numbers.
+    pub fn init(&self, params: &mut [f32], init: Init, stream: &mut Stream) {
+        self.check_params(params);
+        for (l, layer) in self.layers.iter().enumerate() {
+            let (weights, bias) = params[layer.params()].split_at_mut(layer.inputs * layer.outputs);
+            init.layer(layer.inputs, l + 1 == self.layers.len(), weights, bias, stream);
+        }
+    }
+
+    /// Outputs of all rows into `y` (n x out).
+    ///
+    /// # Panics
+    /// If a slice is not of the network's size, or an index is outside of the data.
+    pub fn forward(&self, params: &[f32], x: &Rows, y: &mut [f32]) {
+        let n = self.check(params, x);
+        assert_eq!(y.len(), n * self.output(), "outputs of {n} rows");
+        count_flops(n as u64 * self.flops_per_row());
+        with_workspace(|work| {
+            let path = path();
+            if n < FEW {
+                for (i, y) in y.chunks_exact_mut(self.output()).enumerate() {
+                    let mut input = std::mem::take(&mut work.row);
+                    input.resize(self.input(), 0.0);
+                    x.read(path, i, &mut input);
+                    self.row(path, params, &input, y, &mut work.scratch);
+                    work.row = input;
+                }
+                return;
+            }
+            self.pack(params, &mut work.padded);
+            let lanes = Lanes::of(n);
+            work.reserve(self, lanes.count, 0);
+            let padded = &work.padded;
+            let chunks = y.chunks_mut(lanes.rows * self.output());
+            let jobs = work.lanes.iter_mut().zip(chunks).collect();
+            each(jobs, |l, (lane, y)| {
+                for (i, block) in blocks(lanes.range(l, n)).enumerate() {
+                    self.forward_block(path, padded, x, block.clone(), lane);
+                    let at = i * BLOCK * self.output();
+                    lane.outputs(self, block.len(), &mut y[at..at + block.len() * self.output()]);
+                }
+            });
+        });
+    }
+
+    /// Outputs of one row, already normalised: no allocation once `scratch` was used; the same bits as [`Mlp::forward`].
+    ///
+    /// # Panics
+    /// If a slice is not of the network's size.
+    pub fn forward_row(&self, params: &[f32], x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
+        self.check_params(params);
+        assert_eq!((x.len(), y.len()), (self.input(), self.output()), "input and output of one row");
+        count_flops(self.flops_per_row());
+        self.row(path(), params, x, y, scratch);
+    }
+
+    /// Overwrite `grad` with the sum over rows of `J_row' dy_row`, where `head` tells `dy` from the outputs; `sums` is overwritten with
+    /// what the head added, lane after lane.
+    ///
+    /// # Panics
+    /// If a slice is not of the network's size, or an index is outside of the data.
+    pub fn gradient(
+        &self,
+        params: &[f32],
+        x: &Rows,
+        head: &Head,
+        grad: &mut [f32],
+        sums: &mut [f64],
+        work: &mut Workspace,
+    ) {
+        self.sweep(params, None, x, head, grad, sums, work);
+    }
+
+    /// Overwrite `out` with the sum over rows of `J' M J v`: a Gauss-Newton or Fisher product. `head(first, y, jv, sums)` gets `J v` in
+    /// `jv` (b x out) and replaces it by `M J v`.
+    ///
+    /// # Panics
+    /// If a slice is not of the network's size, or an index is outside of the data.
+    pub fn gauss_newton(
+        &self,
+        params: &[f32],
+        v: &[f32],
+        x: &Rows,
+        head: &Head,
+        out: &mut [f32],
+        sums: &mut [f64],
+        work: &mut Workspace,
+    ) {
+        self.check_params(v);
+        self.sweep(params, Some(v), x, head, out, sums, work);
+    }
+
+    /// Outputs `y` and directional derivatives `jv = J v` of all rows (n x out each), by forward mode.
+    ///
+    /// # Panics
+    /// If a slice is not of the network's size, or an index is outside of the data.
+    pub fn jvp(&self, params: &[f32], v: &[f32], x: &Rows, y: &mut [f32], jv: &mut [f32]) {
+        let n = self.check(params, x);
+        self.check_params(v);
+        assert_eq!((y.len(), jv.len()), (n * self.output(), n * self.output()), "outputs of {n} rows");
+        count_flops(n as u64 * (self.flops_per_row() + self.tangent_flops_per_row()));
+        with_workspace(|work| {
+            let path = path();
+            self.pack(params, &mut work.padded);
+            self.pack(v, &mut work.tangent);
+            let lanes = Lanes::of(n);
+            work.reserve(self, lanes.count, 0);
+            let (padded, tangent) = (&work.padded, &work.tangent);
+            let size = lanes.rows * self.output();
+            let chunks = y.chunks_mut(size).zip(jv.chunks_mut(size));
+            let jobs = work.lanes.iter_mut().zip(chunks).collect();
+            each(jobs, |l, (lane, (y, jv))| {
+                for (i, block) in blocks(lanes.range(l, n)).enumerate() {
+                    let b = block.len();
+                    self.forward_block(path, padded, x, block, lane);
+                    self.tangent_block(path, padded, tangent, b, lane);
+                    let out = i * BLOCK * self.output()..(i * BLOCK + b) * self.output();
+                    lane.outputs(self, b, &mut y[out.clone()]);
+                    unpad(&lane.delta[0], stride(self.output()), self.output(), &mut jv[out]);
+                }
+            });
+        });
+    }
+
+    fn sweep(
+        &self,
+        params: &[f32],
+        v: Option<&[f32]>,
+        x: &Rows,
+        head: &Head,
+        out: &mut [f32],
+        sums: &mut [f64],
+        work: &mut Workspace,
+    ) {
+        let n = self.check(params, x);
+        self.check_params(out);
+        let (forward, first) = (self.flops_per_row(), 2 * self.layers[0].macs());
+        let tangent = if v.is_some() { self.tangent_flops_per_row() } else { 0 };
+        count_flops(n as u64 * (3 * forward - first + tangent));
+        if n == 0 {
+            out.fill(0.0);
+            sums.fill(0.0);
+            return;
+        }
+        let path = path();
+        self.pack(params, &mut work.padded);
+        self.pack_transposed(params, &mut work.transposed);
+        if let Some(v) = v {
+            self.pack(v, &mut work.tangent);
+        }
+        let lanes = Lanes::of(n);
+        work.reserve(self, lanes.count, sums.len());
+        let (padded, transposed, tangent) = (&work.padded, &work.transposed, &work.tangent);
+        let jobs = work.lanes[..lanes.count].iter_mut().collect();
+        each(jobs, |l, lane: &mut Lane| {
+            lane.sums.fill(0.0);
+            for (i, block) in blocks(lanes.range(l, n)).enumerate() {
+                let (first, b) = (block.start, block.len());
+                self.forward_block(path, padded, x, block, lane);
+                let size = b * self.output();
+                let Lane { activations, y, dy, .. } = &mut *lane;
+                unpad(&activations[self.layers.len()], stride(self.output()), self.output(), &mut y[..size]);
+                if v.is_some() {
+                    self.tangent_block(path, padded, tangent, b, lane);
+                    unpad(&lane.delta[0], stride(self.output()), self.output(), &mut lane.dy[..size]);
+                } else {
+                    dy[..size].fill(0.0);
+                }
+                let Lane { delta, y, dy, sums, .. } = &mut *lane;
+                head(first, &y[..size], &mut dy[..size], sums);
+                pad(&dy[..size], self.output(), stride(self.output()), &mut delta[0]);
+                self.backward_block(path, transposed, b, i == 0, lane);
+            }
+        });
+        // Lane after lane: the only order that does not depend on who finished first.
+        let (total, rest) = work.lanes[..lanes.count].split_at_mut(1);
+        let total = &mut total[0];
+        for lane in rest {
+            kernels::axpy(1.0, &lane.grad, &mut total.grad);
+            total.sums.iter_mut().zip(&lane.sums).for_each(|(total, sum)| *total += sum);
+        }
+        sums.copy_from_slice(&total.sums);
+        for layer in &self.layers {
+            unpad(&total.grad[layer.padded()], stride(layer.outputs), layer.outputs, &mut out[layer.params()]);
+        }
+    }
+
+    /// Activations of the rows `block`, layer after layer.
+    fn forward_block(&self, path: Path, padded: &[f32], x: &Rows, block: Range<usize>, lane: &mut Lane) {
+        let b = block.len();
+        let input = stride(self.input());
+        for (i, row) in block.zip(lane.activations[0].chunks_exact_mut(input)) {
+            x.read(path, i, &mut row[..self.input()]);
+        }
+        for (l, layer) in self.layers.iter().enumerate() {
+            let (before, after) = lane.activations.split_at_mut(l + 1);
+            let (weights, bias) = layer_parts(layer, padded);
+            let (from, to) = (View { data: &before[l], stride: stride(layer.inputs) }, stride(layer.outputs));
+            kernels::product(path, b, layer.outputs, layer.inputs, from, weights, Start::Row(bias), &mut after[0], to);
+            if l + 1 < self.layers.len() {
+                kernels::activate(path, self.activation, &mut after[0][..b * to]);
+            }
+        }
+    }
+
+    /// Forward mode along `tangent`, after [`Mlp::forward_block`]; the outputs' tangents are left in `delta[0]`.
+    fn tangent_block(&self, path: Path, padded: &[f32], tangent: &[f32], b: usize, lane: &mut Lane) {
+        let Lane { activations, delta, .. } = lane;
+        let [to, from] = delta;
+        for (l, layer) in self.layers.iter().enumerate() {
+            let (inputs, outputs) = (stride(layer.inputs), stride(layer.outputs));
+            let (weights, _) = layer_parts(layer, padded);
+            let (v, v_bias) = layer_parts(layer, tangent);
+            let a = View { data: &activations[l], stride: inputs };
+            kernels::product(path, b, layer.outputs, layer.inputs, a, v, Start::Row(v_bias), to, outputs);
+            if l > 0 {
+                let t = View { data: from, stride: inputs };
+                kernels::product(path, b, layer.outputs, layer.inputs, t, weights, Start::Result, to, outputs);
+            }
+            if l + 1 < self.layers.len() {
+                kernels::chain(path, self.activation, &activations[l + 1][..b * outputs], &mut to[..b * outputs]);
+                std::mem::swap(to, from);
+            }
+        }
+    }
+
+    /// From the outputs' derivatives in `delta[0]` to the lane's gradient, which the `first` block overwrites.
+    fn backward_block(&self, path: Path, transposed: &[f32], b: usize, first: bool, lane: &mut Lane) {
+        let Lane { activations, delta, grad, .. } = lane;
+        let [d, next] = delta;
+        let start = if first { Start::Zero } else { Start::Result };
+        for (l, layer) in self.layers.iter().enumerate().rev() {
+            let (inputs, outputs) = (stride(layer.inputs), stride(layer.outputs));
+            let (d_weights, d_bias) = grad[layer.padded()].split_at_mut(layer.inputs * outputs);
+            if first {
+                d_bias.fill(0.0);
+            }
+            let delta = View { data: d, stride: outputs };
+            kernels::add_rows(path, delta, b, d_bias);
+            let a = View { data: &activations[l], stride: inputs };
+            kernels::product_transposed(path, layer.inputs, layer.outputs, b, a, delta, start, d_weights, outputs);
+            if l > 0 {
+                let weights =
+                    View { data: &transposed[layer.transposed_at..][..layer.outputs * inputs], stride: inputs };
+                kernels::product(path, b, layer.inputs, layer.outputs, delta, weights, Start::Zero, next, inputs);
+                kernels::chain(path, self.activation, &activations[l][..b * inputs], &mut next[..b * inputs]);
+                std::mem::swap(d, next);
+            }
+        }
+    }
+
+    fn row(&self, path: Path, params: &[f32], x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
+        let [from, to] = &mut scratch.rows;
+        let last = self.layers.len() - 1;
+        for (l, layer) in self.layers.iter().enumerate() {
+            let input = if l == 0 { x } else { &from[..layer.inputs] };
+            if l == last {
+                kernels::row_layer(path, input, &params[layer.params()], y);
+                return;
+            }
+            if to.len() < layer.outputs {
+                to.resize(layer.outputs, 0.0);
+            }
+            kernels::row_layer(path, input, &params[layer.params()], &mut to[..layer.outputs]);
+            kernels::activate(path, self.activation, &mut to[..layer.outputs]);
+            std::mem::swap(from, to);
+        }
+    }
+
+    fn pack(&self, params: &[f32], padded: &mut Buffer) {
+        padded.resize(self.layers.iter().map(|layer| layer.padded().len()).sum());
+        for layer in &self.layers {
+            pad(&params[layer.params()], layer.outputs, stride(layer.outputs), &mut padded[layer.padded()]);
+        }
+    }
+
+    fn pack_transposed(&self, params: &[f32], transposed: &mut Buffer) {
+        transposed.resize(self.layers.iter().skip(1).map(|layer| layer.outputs * stride(layer.inputs)).sum());
+        for layer in self.layers.iter().skip(1) {
+            let weights = &params[layer.params()];
+            let rows = transposed[layer.transposed_at..].chunks_exact_mut(stride(layer.inputs));
+            for (o, row) in rows.take(layer.outputs).enumerate() {
+                let column = weights[o..].iter().step_by(layer.outputs);
+                row.iter_mut().zip(column).take(layer.inputs).for_each(|(t, w)| *t = *w);
+                row[layer.inputs..].fill(0.0);
+            }
+        }
+    }
+
+    /// Multiply-adds x 2 of forward mode for one row, on top of the forward pass.
+    fn tangent_flops_per_row(&self) -> u64 {
+        2 * self.flops_per_row() - 2 * self.layers[0].macs()
+    }
+
+    fn check_params(&self, params: &[f32]) {
+        assert_eq!(params.len(), self.num_params(), "numbers given against parameters of a network {:?}", self.sizes);
+    }
+
+    fn check(&self, params: &[f32], x: &Rows) -> usize {
+        self.check_params(params);
+        assert_eq!(x.width, self.input(), "numbers in a row against inputs of a network {:?}", self.sizes);
+        assert_eq!(x.data.len() % x.width, 0, "{} numbers are no whole rows of {}", x.data.len(), x.width);
+        if let Some(normaliser) = x.normaliser {
+            assert_eq!(normaliser.width(), x.width, "the normaliser's width against the rows'");
+        }
+        x.len()
+    }
+}
+
+/// `W` and `b` of a layer in a padded copy.
+fn layer_parts<'a>(layer: &Layer, padded: &'a [f32]) -> (View<'a>, &'a [f32]) {
+    let stride = stride(layer.outputs);
+    let (weights, bias) = padded[layer.padded()].split_at(layer.inputs * stride);
+    (View { data: weights, stride }, bias)
+}
+
+/// Rows of `n` to rows of `stride`, zeros between.
+fn pad(rows: &[f32], n: usize, stride: usize, padded: &mut [f32]) {
+    for (row, padded) in rows.chunks_exact(n).zip(padded.chunks_exact_mut(stride)) {
+        padded[..n].copy_from_slice(row);
+        padded[n..].fill(0.0);
+    }
+}
+
+/// Rows of `stride` to rows of `n`.
+fn unpad(padded: &[f32], stride: usize, n: usize, rows: &mut [f32]) {
+    for (row, padded) in rows.chunks_exact_mut(n).zip(padded.chunks_exact(stride)) {
+        row.copy_from_slice(&padded[..n]);
+    }
+}
+
+/// How `n` rows are cut into lanes of whole blocks: a function of `n` alone.
+#[derive(Clone, Copy)]
+struct Lanes {
+    rows: usize,
+    count: usize,
+}
+
+impl Lanes {
+    fn of(n: usize) -> Self {
+        let rows = n.div_ceil(BLOCK).div_ceil(LANES).max(1) * BLOCK;
+        Self { rows, count: n.div_ceil(rows) }
+    }
+
+    fn range(self, lane: usize, n: usize) -> Range<usize> {
+        lane * self.rows..((lane + 1) * self.rows).min(n)
+    }
+}
+
+/// The blocks of a range of rows.
+fn blocks(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(BLOCK).map(move |first| first..(first + BLOCK).min(end))
+}
+
+/// Do every job, in rayon's current pool if there is more than one and more than one thread.
+fn each<J: Send>(jobs: Vec<J>, body: impl Fn(usize, J) + Sync) {
+    if jobs.len() > 1 && rayon::current_num_threads() > 1 {
+        jobs.into_par_iter().enumerate().for_each(|(l, job)| body(l, job));
+    } else {
+        jobs.into_iter().enumerate().for_each(|(l, job)| body(l, job));
+    }
+}
+
+/// Buffers of [`Mlp::forward_row`]; they grow at the first use.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    rows: [Vec<f32>; 2],
+}
+
+/// Buffers of gradients and products: padded weights, and activations, derivatives and partial sums of each lane. They grow to what is
+/// asked for and are then reused without allocation; one workspace serves networks of any shape, one call at a time.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    padded: Buffer,
+    transposed: Buffer,
+    tangent: Buffer,
+    lanes: Vec<Lane>,
+    row: Vec<f32>,
+    scratch: Scratch,
+}
+
+impl Workspace {
+    fn reserve(&mut self, mlp: &Mlp, lanes: usize, sums: usize) {
+        if self.lanes.len() < lanes {
+            self.lanes.resize_with(lanes, Lane::default);
+        }
+        for lane in &mut self.lanes[..lanes] {
+            lane.activations.resize_with(mlp.sizes.len().max(lane.activations.len()), Buffer::default);
+            for (activations, size) in lane.activations.iter_mut().zip(&mlp.sizes) {
+                activations.resize(BLOCK * stride(*size));
+            }
+            let widest = mlp.sizes.iter().map(|size| BLOCK * stride(*size)).max().unwrap_or(0);
+            lane.delta.iter_mut().for_each(|delta| delta.resize(widest));
+            lane.grad.resize(mlp.layers.iter().map(|layer| layer.padded().len()).sum());
+            lane.y.resize(BLOCK * mlp.output(), 0.0);
+            lane.dy.resize(BLOCK * mlp.output(), 0.0);
+            lane.sums.resize(sums, 0.0);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    /// Of the input and of each layer, 64 rows at a stride of `stride(size)`.
+    activations: Vec<Buffer>,
+    /// Derivatives (or tangents) of this layer and of the next.
+    delta: [Buffer; 2],
+    grad: Buffer,
+    y: Vec<f32>,
+    dy: Vec<f32>,
+    sums: Vec<f64>,
+}
+
+impl Lane {
+    fn outputs(&self, mlp: &Mlp, b: usize, y: &mut [f32]) {
+        debug_assert_eq!(y.len(), b * mlp.output());
+        unpad(&self.activations[mlp.layers.len()], stride(mlp.output()), mlp.output(), y);
+    }
+}
+
+/// Run `body` with this thread's workspace. It is taken out meanwhile, so that a job that rayon runs inside `body` on this thread gets its own.
+fn with_workspace<R>(body: impl FnOnce(&mut Workspace) -> R) -> R {
+    thread_local! {
+        static WORKSPACE: Cell<Option<Box<Workspace>>> = const { Cell::new(None) };
+    }
+    let mut work = WORKSPACE.take().unwrap_or_default();
+    let result = body(&mut work);
+    WORKSPACE.set(Some(work));
+    result
+}
+
+/// Floats that start at a cache line.
+#[derive(Clone, Debug, Default)]
+struct Buffer {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; WIDTH]);
+
+impl Buffer {
+    /// To `len` numbers; those that were there stay or become anything, new ones are 0.
+    fn resize(&mut self, len: usize) {
+        let lines = len.div_ceil(WIDTH);
+        if self.lines.len() < lines {
+            self.lines.resize(lines, Line([0.0; WIDTH]));
+        }
+        self.len = len;
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: lines are arrays of `f32` without padding, and `resize` keeps at least `len` numbers of them.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}

@@ -1,0 +1,257 @@
+//! Instruction sets: one virtual vector of 16 `f32`, whatever the machine has.
+//!
+//! [`path`] says which set is in use: the best that the machine has, or the one that the environment variable `TONY_SIMD`
+//! (`avx512`, `avx2`, `portable`) asks for. The choice changes speed and never a bit of a result.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+/// Numbers in a virtual vector.
+pub(crate) const WIDTH: usize = 16;
+
+/// An instruction set that the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Rust's own arithmetic; `f32::mul_add` rounds exactly on any machine, slowly where the hardware lacks it.
+    Portable,
+    /// 256-bit vectors with fused multiply-add.
+    Avx2,
+    /// 512-bit vectors.
+    Avx512,
+}
+
+/// The instruction sets that this machine has, slowest first.
+pub fn available() -> Vec<Path> {
+    let mut paths = vec![Path::Portable];
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            paths.push(Path::Avx2);
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw")
+            {
+                paths.push(Path::Avx512);
+            }
+        }
+    }
+    paths
+}
+
+thread_local! {
+    static FORCED: Cell<Option<Path>> = const { Cell::new(None) };
+}
+
+/// The instruction set that a call from this thread uses.
+pub fn path() -> Path {
+    static BEST: OnceLock<Path> = OnceLock::new();
+    FORCED.get().unwrap_or_else(|| {
+        *BEST.get_or_init(|| {
+            let wanted = match std::env::var("TONY_SIMD").as_deref() {
+                Ok("portable") => Path::Portable,
+                Ok("avx2") => Path::Avx2,
+                _ => Path::Avx512,
+            };
+            at_most(wanted)
+        })
+    })
+}
+
+/// Run `body` with calls from this thread using `wanted`, or the best below it that the machine has: for tests and benchmarks.
+pub fn with_path<R>(wanted: Path, body: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Path>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            FORCED.set(self.0);
+        }
+    }
+    let _restore = Restore(FORCED.replace(Some(at_most(wanted))));
+    body()
+}
+
+fn at_most(wanted: Path) -> Path {
+    available().into_iter().rfind(|path| *path as u8 <= wanted as u8).unwrap_or(Path::Portable)
+}
+
+/// Sixteen `f32` side by side.
+///
+/// # Safety
+/// Pointers must be valid for 16 numbers (`count` for a partial access), and the machine must have the instruction set: a kernel
+/// reaches an implementation only through a [`Path`] that [`available`] listed.
+pub(crate) trait Simd: Copy {
+    type V: Copy;
+    /// Whether the register file holds a tile of 8 x 2 vectors (else 6 x 1).
+    const WIDE: bool;
+    unsafe fn splat(x: f32) -> Self::V;
+    unsafe fn load(p: *const f32) -> Self::V;
+    /// The first `count` (below 16) numbers at `p`, then zeros.
+    unsafe fn load_partial(p: *const f32, count: usize) -> Self::V;
+    unsafe fn store(p: *mut f32, v: Self::V);
+    unsafe fn store_partial(p: *mut f32, v: Self::V, count: usize);
+    /// `a * b + c`, rounded once.
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+// SAFETY (all methods): plain reads and writes of `WIDTH` or `count` numbers, which the trait requires to be valid.
+impl Simd for Portable {
+    type V = [f32; WIDTH];
+    const WIDE: bool = false;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self::V {
+        [x; WIDTH]
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self::V {
+        unsafe { p.cast::<Self::V>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_partial(p: *const f32, count: usize) -> Self::V {
+        let mut v = [0.0; WIDTH];
+        unsafe { p.copy_to_nonoverlapping(v.as_mut_ptr(), count) };
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: Self::V) {
+        unsafe { p.cast::<Self::V>().write_unaligned(v) };
+    }
+
+    #[inline(always)]
+    unsafe fn store_partial(p: *mut f32, v: Self::V, count: usize) {
+        unsafe { p.copy_from_nonoverlapping(v.as_ptr(), count) };
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: Self::V, b: Self::V, mut c: Self::V) -> Self::V {
+        for i in 0..WIDTH {
+            c[i] = a[i].mul_add(b[i], c[i]);
+        }
+        c
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Simd, WIDTH};
+    use std::arch::x86_64::*;
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx512;
+
+    // SAFETY (all methods): the trait's conditions are exactly what the intrinsics ask for.
+    impl Simd for Avx512 {
+        type V = __m512;
+        const WIDE: bool = true;
+
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self::V {
+            unsafe { _mm512_set1_ps(x) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self::V {
+            unsafe { _mm512_loadu_ps(p) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_partial(p: *const f32, count: usize) -> Self::V {
+            unsafe { _mm512_maskz_loadu_ps((1 << count) - 1, p) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: Self::V) {
+            unsafe { _mm512_storeu_ps(p, v) };
+        }
+
+        #[inline(always)]
+        unsafe fn store_partial(p: *mut f32, v: Self::V, count: usize) {
+            unsafe { _mm512_mask_storeu_ps(p, (1 << count) - 1, v) };
+        }
+
+        #[inline(always)]
+        unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+    }
+
+    /// A mask of `count` leading lanes is read `WIDTH - count` numbers into this.
+    static MASK: [i32; 2 * WIDTH] = {
+        let mut mask = [0; 2 * WIDTH];
+        let mut i = 0;
+        while i < WIDTH {
+            mask[i] = -1;
+            i += 1;
+        }
+        mask
+    };
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx2;
+
+    impl Avx2 {
+        #[inline(always)]
+        unsafe fn masks(count: usize) -> [__m256i; 2] {
+            unsafe {
+                let p = MASK.as_ptr().add(WIDTH - count);
+                [_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(p.add(8).cast())]
+            }
+        }
+    }
+
+    // SAFETY (all methods): as above; a mask is read within `MASK` because `count` is below `WIDTH`.
+    impl Simd for Avx2 {
+        type V = [__m256; 2];
+        const WIDE: bool = false;
+
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self::V {
+            unsafe { [_mm256_set1_ps(x); 2] }
+        }
+
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self::V {
+            unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] }
+        }
+
+        #[inline(always)]
+        unsafe fn load_partial(p: *const f32, count: usize) -> Self::V {
+            unsafe {
+                let [low, high] = Self::masks(count);
+                [_mm256_maskload_ps(p, low), _mm256_maskload_ps(p.wrapping_add(8), high)]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn store(p: *mut f32, v: Self::V) {
+            unsafe {
+                _mm256_storeu_ps(p, v[0]);
+                _mm256_storeu_ps(p.add(8), v[1]);
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn store_partial(p: *mut f32, v: Self::V, count: usize) {
+            unsafe {
+                let [low, high] = Self::masks(count);
+                _mm256_maskstore_ps(p, low, v[0]);
+                _mm256_maskstore_ps(p.wrapping_add(8), high, v[1]);
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+        }
+    }
+}
