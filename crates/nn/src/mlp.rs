@@ -315,7 +315,7 @@ impl Mlp {
         }
         let path = path();
         self.pack(params, &mut work.padded);
-        self.pack_transposed(params, &mut work.transposed);
+        self.pack_transposed(path, params, &mut work.transposed);
         if let Some(v) = v {
             self.pack(v, &mut work.tangent);
         }
@@ -445,16 +445,12 @@ impl Mlp {
         }
     }
 
-    fn pack_transposed(&self, params: &[f32], transposed: &mut Buffer) {
+    fn pack_transposed(&self, path: Path, params: &[f32], transposed: &mut Buffer) {
         transposed.resize(self.layers.iter().skip(1).map(|layer| layer.outputs * stride(layer.inputs)).sum());
         for layer in self.layers.iter().skip(1) {
-            let weights = &params[layer.params()];
-            let rows = transposed[layer.transposed_at..].chunks_exact_mut(stride(layer.inputs));
-            for (o, row) in rows.take(layer.outputs).enumerate() {
-                let column = weights[o..].iter().step_by(layer.outputs);
-                row.iter_mut().zip(column).take(layer.inputs).for_each(|(t, w)| *t = *w);
-                row[layer.inputs..].fill(0.0);
-            }
+            let weights = View { data: &params[layer.params()], stride: layer.outputs };
+            let to = &mut transposed[layer.transposed_at..][..layer.outputs * stride(layer.inputs)];
+            kernels::transpose(path, layer.inputs, layer.outputs, weights, to, stride(layer.inputs));
         }
     }
 

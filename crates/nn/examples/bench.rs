@@ -1,0 +1,82 @@
+//! Speed of the network kernels against this machine's own peak: `cargo run --release -p tony-nn --example bench`.
+//! `TONY_SIMD=avx2` (or `portable`) shows another instruction set; `RAYON_NUM_THREADS` is ignored, everything runs on one thread.
+#![allow(clippy::print_stdout)]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use tony_nn::{Activation, Adam, Init, Mlp, Rows, Scratch, Workspace, flop_count, machine_gflops, simd};
+use tony_random::Stream;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Seconds of one call, the best of five rounds of about 40 ms, and its floating-point operations.
+fn time(mut call: impl FnMut()) -> (f64, f64) {
+    call();
+    let once = {
+        let start = Instant::now();
+        call();
+        start.elapsed().as_secs_f64()
+    };
+    let repeats = ((0.04 / once) as usize).clamp(1, 100_000);
+    let before = flop_count();
+    call();
+    let flops = (flop_count() - before) as f64;
+    let best = (0..5).fold(f64::INFINITY, |best, _| {
+        let start = Instant::now();
+        (0..repeats).for_each(|_| call());
+        best.min(start.elapsed().as_secs_f64() / repeats as f64)
+    });
+    (best, flops)
+}
+
+fn main() -> Result<(), Failure> {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build()?.install(run)
+}
+
+fn run() -> Result<(), Failure> {
+    let peak = machine_gflops(1);
+    println!("{:?}, peak of one thread {peak:.1} GFLOP/s", simd::path());
+    println!("{:<16}{:>7}  {:<22}{:>12}{:>10}{:>8}", "network", "rows", "what", "us", "GFLOP/s", "% peak");
+    for (sizes, rows) in [[60, 64, 64, 2], [60, 256, 256, 2]].iter().flat_map(|s| [1, 64, 20_000].map(|n| (s, n))) {
+        let mlp = Mlp::new(sizes, Activation::Tanh)?;
+        let mut stream = Stream::new(0, "bench", 0);
+        let mut params = vec![0.0; mlp.num_params()];
+        mlp.init(&mut params, Init::KaimingUniform, &mut stream);
+        let data: Vec<f32> = (0..rows * mlp.input()).map(|_| stream.normal() as f32).collect();
+        let x = Rows::all(&data, mlp.input());
+        let mut y = vec![0.0; rows * mlp.output()];
+        let (mut grad, v) = (vec![0.0; params.len()], params.clone());
+        let (mut work, mut scratch) = (Workspace::default(), Scratch::default());
+        let mut adam = Adam::new(params.len(), 0.9, 0.999, 1e-8);
+        let report = |what: &str, (seconds, flops): (f64, f64)| {
+            let gflops = flops / seconds * 1e-9;
+            let share = 100.0 * gflops / peak;
+            println!(
+                "{:<16}{rows:>7}  {what:<22}{:>12.2}{gflops:>10.1}{share:>8.1}",
+                format!("{sizes:?}"),
+                seconds * 1e6
+            );
+        };
+        let head = |_: usize, y: &[f32], dy: &mut [f32], _: &mut [f64]| dy.copy_from_slice(y);
+        let metric = |_: usize, _: &[f32], jv: &mut [f32], _: &mut [f64]| jv.iter_mut().for_each(|jv| *jv *= 0.5);
+        if rows == 1 {
+            report("forward_row", time(|| mlp.forward_row(&params, &data, black_box(&mut y), &mut scratch)));
+        }
+        report("forward", time(|| mlp.forward(&params, &x, black_box(&mut y))));
+        report("gradient", time(|| mlp.gradient(&params, &x, &head, black_box(&mut grad), &mut [], &mut work)));
+        let step = time(|| {
+            mlp.gradient(&params, &x, &head, &mut grad, &mut [], &mut work);
+            adam.step(&mut params, black_box(&grad), 1e-12);
+        });
+        report("gradient + Adam", step);
+        report(
+            "gauss_newton",
+            time(|| mlp.gauss_newton(&params, &v, &x, &metric, black_box(&mut grad), &mut [], &mut work)),
+        );
+        if rows == 1 {
+            report("Adam", time(|| adam.step(&mut params, black_box(&grad), 1e-12)));
+        }
+    }
+    Ok(())
+}
