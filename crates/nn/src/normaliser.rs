@@ -41,6 +41,11 @@ impl Normaliser {
         self.mean.len()
     }
 
+    /// Standardised numbers are clipped to plus or minus this.
+    pub fn clip(&self) -> f32 {
+        self.clip
+    }
+
     /// Rows seen so far.
     pub fn count(&self) -> f64 {
         self.count
