@@ -1,0 +1,235 @@
+//! `tony bench`: speeds and their limits, measured in one process so that a busy machine slows both alike.
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use serde_json::json;
+use tony_env::Env;
+use tony_random::Stream;
+use tony_rl::{Control, Trainer};
+use tony_run::{Layer, Manifest, Plan, RunFolder};
+
+use crate::failure::{Code, Result};
+use crate::play::random_action;
+use crate::train::number;
+use crate::{Common, console, train, world};
+
+/// Measure speeds.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  tony bench env SafetyPointGoal1\n  tony bench env HalfCheetah --threads 2 --seconds 10 --json\n  tony bench train cpo SafetyPointGoal1")]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Steps of an environment with random actions, beside the bare physics calls that they need.
+    ///
+    /// Rates are per second of each thread's own processor time, summed over the threads.
+    Env {
+        /// The environment.
+        env: String,
+        /// Threads, each with an environment of its own.
+        #[arg(long, value_name = "N", default_value = "1")]
+        threads: NonZeroUsize,
+        /// How long to measure.
+        #[arg(long, value_name = "S", default_value_t = 4.0)]
+        seconds: f64,
+    },
+    /// Training by phase, and the arithmetic of its updates beside the machine's peak.
+    Train {
+        /// The algorithm.
+        algo: String,
+        /// The environment.
+        env: String,
+        /// Settings of the algorithm.
+        #[arg(value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+        /// Environment steps [default: 100000].
+        #[arg(long, value_name = "N", default_value = "100000")]
+        steps: String,
+        /// Worker threads [default: all cores].
+        #[arg(long, value_name = "N")]
+        threads: Option<NonZeroUsize>,
+    },
+}
+
+pub fn run(args: &Args, common: Common) -> Result<Code> {
+    match &args.what {
+        What::Env { env, threads, seconds } => bench_env(env, *threads, *seconds, common),
+        What::Train { algo, env, settings, steps, threads } => {
+            let entry = train::algorithm(algo)?;
+            let listing = tony_env::find(env)?;
+            let mut typed = Layer::command_line(settings)?;
+            typed.entries.insert(0, ("steps".into(), steps.clone()));
+            let plan = train::resolve(entry, listing.name, typed, None)?;
+            world::with_threads(*threads, |threads| bench_train(&plan, threads, common))
+        }
+    }
+}
+
+/// Processor time that the calling thread has used: descheduling by other processes does not count.
+fn thread_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
+}
+
+/// What one thread did. Seconds are its own processor time.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    /// Environment steps, and the time for them and for the resets between them.
+    steps: u64,
+    step_seconds: f64,
+    /// Steps' worth of bare physics, the calls in it, and their time.
+    bare_steps: u64,
+    bare_physics: u64,
+    bare_seconds: f64,
+    /// Time of one reset.
+    reset_seconds: f64,
+}
+
+/// Steps between two changes between the environment and its bare physics: some 10 ms of a Safety-Gymnasium task.
+const SLICE: u32 = 100;
+/// Resets that are timed.
+const RESETS: u64 = 20;
+
+/// Step and reset for `limit`, and run the bare physics in between from the same states.
+fn measure(env: &mut dyn Env, index: u64, limit: Duration) -> Result<Tally> {
+    let spec = env.spec().clone();
+    let (mut obs, mut costs) = (vec![0.0; spec.obs_dim], vec![0.0; spec.costs.len()]);
+    let mut stream = Stream::new(0, "bench", index);
+    let mut actions = vec![0.0; 256 * spec.action.row_len()];
+    actions.chunks_mut(spec.action.row_len()).for_each(|row| random_action(&spec.action, &mut stream, row));
+    let mut actions = actions.chunks(spec.action.row_len()).cycle();
+    let (mut tally, mut state, mut resets) = (Tally::default(), Vec::new(), 0_u64);
+    env.reset(index, &mut obs)?;
+    let began = Instant::now();
+    while began.elapsed() < limit {
+        state.clear();
+        env.save(&mut state);
+        let start = thread_seconds();
+        for _ in 0..SLICE {
+            tally.bare_physics += u64::from(env.bare_physics()?);
+        }
+        tally.bare_seconds += thread_seconds() - start;
+        tally.bare_steps += u64::from(SLICE);
+        env.load(&state)?;
+
+        let start = thread_seconds();
+        for action in actions.by_ref().take(SLICE as usize) {
+            let step = env.step(action, &mut obs, &mut costs)?;
+            if step.terminated || step.truncated {
+                resets += 1;
+                env.reset(index.wrapping_add(resets << 32), &mut obs)?;
+            }
+        }
+        tally.step_seconds += thread_seconds() - start;
+        tally.steps += u64::from(SLICE);
+    }
+    // Few episodes end in a short benchmark of a long task, so resets are timed on their own as well.
+    let start = thread_seconds();
+    for reset in 0..RESETS {
+        env.reset(index.wrapping_add(reset << 40), &mut obs)?;
+    }
+    tally.reset_seconds = (thread_seconds() - start) / RESETS as f64;
+    Ok(tally)
+}
+
+/// The threads' rates together: each is a count by its own seconds.
+fn rate(tallies: &[Tally], count: fn(&Tally) -> u64, seconds: fn(&Tally) -> f64) -> f64 {
+    tallies.iter().map(|t| count(t) as f64 / seconds(t).max(1e-9)).sum()
+}
+
+fn bench_env(name: &str, threads: NonZeroUsize, seconds: f64, common: Common) -> Result<Code> {
+    let listing = tony_env::find(name)?;
+    let mut envs = world::make(listing.name, threads.get(), common.offline)?;
+    let limit = Duration::from_secs_f64(seconds.clamp(0.1, 3600.0));
+    let tallies: Vec<Tally> = world::with_threads(Some(threads), |_| {
+        envs.par_iter_mut().enumerate().map(|(i, env)| measure(env.as_mut(), i as u64, limit)).collect()
+    })?;
+    let env_rate = rate(&tallies, |t| t.steps, |t| t.step_seconds);
+    let raw = rate(&tallies, |t| t.bare_physics, |t| t.bare_seconds);
+    let physics_a_step = tallies[0].bare_physics as f64 / tallies[0].bare_steps as f64;
+    // A task without an engine integrates once a step.
+    let physics_rate = env_rate * if physics_a_step > 0.0 { physics_a_step } else { 1.0 };
+    let (raw, share) = if raw > 0.0 { (Some(raw), Some(physics_rate / raw)) } else { (None, None) };
+    let reset: f64 = tallies.iter().map(|t| t.reset_seconds * t.steps as f64 / t.step_seconds).sum::<f64>() / tallies.len() as f64;
+    if common.json {
+        console::print_json(&json!({
+            "env": listing.name, "threads": threads, "env_steps_per_s": env_rate, "physics_steps_per_s": physics_rate,
+            "raw_physics_steps_per_s": raw, "share_of_limit": share, "reset_in_steps": reset,
+        }))?;
+        return Ok(Code::Done);
+    }
+    let number = |x: f64| console::thousands(x.round() as u64);
+    let mut rows = vec![
+        vec!["environment steps/s".to_owned(), number(env_rate), "with resets, random actions".to_owned()],
+        vec!["physics steps/s".to_owned(), number(physics_rate), String::new()],
+    ];
+    if let (Some(raw), Some(share)) = (raw, share) {
+        rows.push(vec!["bare physics steps/s".to_owned(), number(raw), "the limit: the physics calls alone".to_owned()]);
+        rows.push(vec!["share of the limit".to_owned(), format!("{:.1} %", 100.0 * share), String::new()]);
+    }
+    rows.push(vec!["a reset costs".to_owned(), format!("{reset:.2}"), "steps".to_owned()]);
+    let plural = if threads.get() == 1 { "" } else { "s" };
+    console::print(format!("{}, {threads} thread{plural}\n{}", listing.name, console::table(&rows)))?;
+    Ok(Code::Done)
+}
+
+fn bench_train(plan: &Plan, threads: usize, common: Common) -> Result<Code> {
+    let envs = world::make(&plan.env, number(plan, "envs")?, common.offline)?;
+    let mut trainer = Trainer::new(plan, envs)?;
+    let scratch = tempfile::tempdir()?;
+    let manifest = Manifest::new(number(plan, "seed")?, threads);
+    let mut folder = RunFolder::create(&scratch.path().join("run"), plan, &manifest)?;
+    let began = Instant::now();
+    trainer.run(&mut folder, number(plan, "steps")?, &Control::default(), &mut |_| ())?;
+    let seconds = began.elapsed().as_secs_f64();
+    let memory = peak_memory()?;
+    let times = trainer.times();
+    let update_gflops = times.update_flops as f64 / times.update.max(1e-9) / 1e9;
+    let machine_gflops = tony_nn::machine_gflops(threads);
+    let whole = times.physics + times.policy + times.update + times.other;
+    let share = [times.physics, times.policy, times.update, times.other].map(|part| part / whole.max(1e-9));
+    let speed = trainer.steps() as f64 / seconds;
+    if common.json {
+        console::print_json(&json!({
+            "algo": plan.algorithm, "env": plan.env, "threads": threads, "env_steps_per_s": speed, "seconds": seconds,
+            "share": {"physics": share[0], "policy": share[1], "update": share[2], "other": share[3]},
+            "update_gflops": update_gflops, "machine_gflops": machine_gflops, "peak_rss_bytes": memory,
+        }))?;
+        return Ok(Code::Done);
+    }
+    let plural = if threads == 1 { "" } else { "s" };
+    let percent = |x: f64| format!("{:.1} %", 100.0 * x);
+    console::print(format!(
+        "{} on {}, {threads} thread{plural}: {} steps in {}, {} steps/s\n\
+         time: physics {}, policy {}, update {}, other {}\n\
+         update: {update_gflops:.1} GFLOP/s, {} of the {machine_gflops:.1} GFLOP/s that this machine reaches in a large matrix product\n\
+         most memory: {:.0} MB",
+        plan.algorithm,
+        plan.env,
+        console::thousands(trainer.steps()),
+        console::duration(seconds),
+        console::thousands(speed.round() as u64),
+        percent(share[0]),
+        percent(share[1]),
+        percent(share[2]),
+        percent(share[3]),
+        percent(update_gflops / machine_gflops),
+        memory.unwrap_or(0) as f64 / 1e6,
+    ))?;
+    Ok(Code::Done)
+}
+
+/// Most resident memory that this process ever had, in bytes, where the system tells.
+fn peak_memory() -> Result<Option<u64>> {
+    if !cfg!(target_os = "linux") {
+        return Ok(None);
+    }
+    let status = fs_err::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    Ok(line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).map(|kilobytes| kilobytes * 1024))
+}

@@ -1,0 +1,107 @@
+//! `tony eval`: the deterministic policy in fresh episodes.
+
+use std::path::{Path, PathBuf};
+
+use tony_env::recording::{Recorder, Recording};
+use tony_env::Env;
+use tony_rl::Policy;
+use tony_run::{Loaded, RunFolder, RunView, Stat, stats};
+
+use crate::failure::{Code, Failure, Result};
+use crate::report::Evaluation;
+use crate::{Common, console, world};
+
+/// Measure a trained agent in fresh episodes.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  tony eval runs/cpo-SafetyPointGoal1-0001\n  tony eval runs/cpo-SafetyPointGoal1-0001 --episodes 100 --seed 7 --json")]
+pub struct Args {
+    /// The run folder.
+    run: PathBuf,
+    /// Episodes to play.
+    #[arg(long, value_name = "N", default_value_t = std::num::NonZeroUsize::new(20).unwrap_or(std::num::NonZeroUsize::MIN))]
+    episodes: std::num::NonZeroUsize,
+    /// Seed of the episodes, which are never those of training [default: the run's].
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+}
+
+/// What to measure.
+pub struct Task<'a> {
+    /// The run folder.
+    pub run: &'a Path,
+    /// Name of its checkpoint.
+    pub checkpoint: &'a str,
+    /// Environment steps that the policy was trained for.
+    pub steps: u64,
+    /// Episodes to play.
+    pub episodes: usize,
+    /// How many of the first of them to record.
+    pub recorded: usize,
+    /// Seed of the episodes; its stream is not training's.
+    pub seed: u64,
+}
+
+/// Play episodes with the deterministic policy.
+pub fn measure(task: &Task, policy: &dyn Policy, env: &mut dyn Env) -> Result<(Evaluation, Vec<Recording>)> {
+    let &Task { episodes, recorded, seed, steps, .. } = task;
+    let spec = env.spec().clone();
+    let mut recorders: Vec<Recorder> = Vec::new();
+    let sums = tony_rl::evaluate(policy, env, episodes, seed, &mut |episode, env, step, costs| {
+        if episode >= recorded {
+            return;
+        }
+        match step {
+            None => recorders.push(Recorder::new(&spec.name, seed, steps, 1.0 / env.step_seconds(), &spec.costs, &env.frame())),
+            Some(step) => recorders[episode].push(&env.frame(), step.reward, costs),
+        }
+    })?;
+    let stat = |pick: &dyn Fn(&tony_rl::EpisodeSums) -> f64| {
+        let values: Vec<f64> = sums.iter().map(pick).collect();
+        stats::mean(&values).ok_or_else(|| Failure::usage("bad_argument", "no episodes were asked for"))
+    };
+    let costs = spec.costs.iter().enumerate().map(|(k, name)| Ok((name.clone(), stat(&|sums| sums.costs[k])?)));
+    let evaluation = Evaluation {
+        run: task.run.display().to_string(),
+        checkpoint: task.checkpoint.to_owned(),
+        episodes,
+        total: stat(&|sums| sums.ret)?,
+        costs: costs.collect::<Result<_>>()?,
+        length: stat(&|sums| sums.length as f64)?,
+    };
+    Ok((evaluation, recorders.into_iter().map(Recorder::finish).collect()))
+}
+
+/// A run's newest checkpoint that is whole, to be looked at; says what is wrong with newer ones.
+pub fn open(run: &Path) -> Result<(RunView, Loaded)> {
+    let view = RunFolder::open_read(run)?;
+    let none = || {
+        Failure::failed("no_checkpoint", format!("{} has no checkpoint yet", run.display()))
+            .hint(format!("tony resume {}", run.display()))
+    };
+    let loaded = view.latest()?.ok_or_else(none)?;
+    for warning in &loaded.warnings {
+        console::note(format!("warning: {warning}"));
+    }
+    Ok((view, loaded))
+}
+
+pub fn run(args: &Args, common: Common) -> Result<Code> {
+    let (view, loaded) = open(&args.run)?;
+    let mut env = world::make(&view.plan().env, 1, common.offline)?.remove(0);
+    let policy = tony_rl::load_policy(&loaded.policy, env.spec())?;
+    let seed = args.seed.unwrap_or(view.manifest().seed);
+    let task = Task { run: &args.run, checkpoint: &loaded.name, steps: loaded.steps, episodes: args.episodes.get(), recorded: 0, seed };
+    let (result, _) = measure(&task, policy.as_ref(), env.as_mut())?;
+    if common.json {
+        console::print_json(&result)?;
+    } else {
+        let mut rows = vec![["", "mean", "95 % interval"].map(str::to_owned).to_vec()];
+        let row = |name: &str, s: &Stat| vec![name.to_owned(), console::short(s.mean), console::interval(s)];
+        rows.push(row("return", &result.total));
+        rows.extend(result.costs.iter().map(|(name, cost)| row(name, cost)));
+        rows.push(row("length", &result.length));
+        let Evaluation { run, checkpoint, episodes, .. } = &result;
+        console::print(format!("{run}, checkpoint {checkpoint}, {episodes} episodes from seed {seed}\n{}", console::table(&rows)))?;
+    }
+    Ok(Code::Done)
+}

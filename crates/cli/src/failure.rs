@@ -1,0 +1,195 @@
+//! One error type for the binary, and the only place where errors of the crates become a kind, a text, a hint and an exit code.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use clap::error::{ContextKind, ContextValue};
+use serde_json::json;
+
+use crate::console;
+
+/// Result of a verb.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Code {
+    /// What was asked for is done.
+    Done = 0,
+    /// It went wrong.
+    Failed = 1,
+    /// What was typed cannot be meant.
+    Usage = 2,
+    /// Stopped cleanly by SIGTERM: the same command line with `resume` goes on (what schedulers requeue).
+    Stopped = 75,
+    /// Interrupted by SIGINT.
+    Interrupted = 130,
+}
+
+/// What went wrong, where, and what to type next.
+#[derive(Debug)]
+pub struct Failure {
+    kind: &'static str,
+    what: String,
+    place: Option<String>,
+    hint: Option<String>,
+    code: Code,
+}
+
+impl Failure {
+    /// What was typed is at fault: exit code 2.
+    pub fn usage(kind: &'static str, what: impl Display) -> Self {
+        Self { kind, what: what.to_string(), place: None, hint: None, code: Code::Usage }
+    }
+
+    /// What happened is at fault: exit code 1.
+    pub fn failed(kind: &'static str, what: impl Display) -> Self {
+        Self { code: Code::Failed, ..Self::usage(kind, what) }
+    }
+
+    /// Where it went wrong.
+    pub fn at(mut self, place: impl Display) -> Self {
+        self.place = Some(place.to_string());
+        self
+    }
+
+    /// What to type next.
+    pub fn hint(mut self, hint: impl Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// What to type next, where the error itself does not know better.
+    pub fn or_hint(mut self, hint: impl FnOnce() -> String) -> Self {
+        self.hint = self.hint.or_else(|| Some(hint()));
+        self
+    }
+
+    /// An unknown name; the hint is the command line with the nearest known name, or else where to look.
+    pub fn unknown(kind: &'static str, what: impl Display, name: &str, nearest: Option<&str>, look: &str) -> Self {
+        Self::usage(kind, what).hint(nearest.map_or_else(|| look.to_owned(), |right| corrected(name, right)))
+    }
+
+    /// From a text whose first line says what, whose next lines say where, and whose line `try: ` says what to type.
+    fn from_text(kind: &'static str, code: Code, text: &str) -> Self {
+        let (text, hint) = text.split_once("\ntry: ").map_or((text, None), |(text, hint)| (text, Some(hint)));
+        let (what, place) = text.split_once('\n').map_or((text, None), |(what, place)| (what, Some(place)));
+        Self { kind, what: what.to_owned(), place: place.map(str::to_owned), hint: hint.map(str::to_owned), code }
+    }
+
+    /// Tell the person, and the program that reads standard output as JSON; how the process ends.
+    pub fn report(&self, json: bool) -> Code {
+        if self.kind == CLOSED_PIPE {
+            return Code::Done;
+        }
+        let mut text = format!("error: {}", self.what);
+        for line in self.place.iter().flat_map(|place| place.lines()) {
+            text.push_str("\n  ");
+            text.push_str(line);
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str("\ntry: ");
+            text.push_str(hint);
+        }
+        console::note(text);
+        if json {
+            let message = self.place.as_ref().map_or_else(|| self.what.clone(), |place| format!("{}\n{place}", self.what));
+            let object = json!({"error": {"kind": self.kind, "message": message, "try": self.hint}});
+            // Nobody reading is no reason to fail in another way.
+            let _ = writeln!(io::stdout().lock(), "{object}");
+        }
+        self.code
+    }
+}
+
+/// The reader of standard output left, as in `tony list envs | head -1`.
+const CLOSED_PIPE: &str = "closed_pipe";
+
+/// This command line with one word replaced, ready to be typed.
+fn corrected(wrong: &str, right: &str) -> String {
+    let words = std::env::args().skip(1).map(|word| {
+        let word = if word == wrong { right.to_owned() } else { word };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
+        if word.chars().all(plain) && !word.is_empty() { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    });
+    std::iter::once("tony".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Self::failed(CLOSED_PIPE, error) } else { tony_run::Error::Io(error).into() }
+    }
+}
+
+impl From<tony_run::Error> for Failure {
+    fn from(error: tony_run::Error) -> Self {
+        let code = if error.is_usage() { Code::Usage } else { Code::Failed };
+        Self { hint: error.hint(), ..Self::from_text(error.kind(), code, &error.to_string()) }
+    }
+}
+
+impl From<tony_mujoco::Error> for Failure {
+    fn from(error: tony_mujoco::Error) -> Self {
+        Self::from_text("mujoco", Code::Failed, &error.to_string())
+    }
+}
+
+impl From<tony_env::Error> for Failure {
+    fn from(error: tony_env::Error) -> Self {
+        match error {
+            tony_env::Error::UnknownName { ref name, ref nearest } => {
+                Self::unknown("unknown_env", &error, name, nearest.as_deref(), "tony list envs")
+            }
+            other => Self::from_text("env", Code::Failed, &other.to_string()),
+        }
+    }
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let what: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        let what = what.join(" ");
+        let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+        let context = |kinds: &[ContextKind]| {
+            kinds.iter().find_map(|&kind| match error.get(kind)? {
+                ContextValue::String(text) => Some(text.clone()),
+                ContextValue::Strings(texts) => texts.first().cloned(),
+                _ => None,
+            })
+        };
+        let wrong = context(&[ContextKind::InvalidSubcommand, ContextKind::InvalidValue, ContextKind::InvalidArg]);
+        let right = context(&[ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue, ContextKind::SuggestedArg]);
+        let verb = usage.and_then(|line| line.split(' ').nth(1)).filter(|word| word.starts_with(|c: char| c.is_alphabetic()));
+        let hint = match (wrong, right) {
+            (Some(wrong), Some(right)) => corrected(&wrong, &right),
+            _ => verb.map_or_else(|| "tony --help".to_owned(), |verb| format!("tony {verb} --help")),
+        };
+        let failure = Self::usage("usage", what.strip_prefix("error: ").unwrap_or(&what)).hint(hint);
+        match usage {
+            Some(line) => failure.at(format!("usage: {line}")),
+            None => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_split_into_what_where_and_what_to_type() {
+        let failure = Failure::from_text("mujoco", Code::Failed, "it is broken\nin /a/file\ntry: mend it");
+        assert_eq!(failure.what, "it is broken");
+        assert_eq!(failure.place.as_deref(), Some("in /a/file"));
+        assert_eq!(failure.hint.as_deref(), Some("mend it"));
+        assert_eq!(Failure::from_text("mujoco", Code::Failed, "it is broken").hint, None);
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_well() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!(failure.report(true), Code::Done);
+    }
+}

@@ -1,0 +1,94 @@
+//! `tony play`: episodes to look at, on a page that needs nothing else.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tony_env::recording::{Recording, record};
+use tony_env::space::Space;
+use tony_random::Stream;
+
+use crate::failure::{Code, Failure, Result};
+use crate::{Common, console, eval, report, world};
+
+/// Write a replay page: a run's policy, or random actions in an environment.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  tony play runs/cpo-SafetyPointGoal1-0001\n  tony play runs/cpo-SafetyPointGoal1-0001 --episodes 5 --html replay.html\n  tony play SafetyCarGoal2        random actions, to see the task")]
+pub struct Args {
+    /// A run folder, or the name of an environment.
+    #[arg(value_name = "RUN or ENV")]
+    what: String,
+    /// Episodes to show.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    episodes: usize,
+    /// The page to write [default: replay.html in the run folder, or ENV-replay.html here].
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Seed of the episodes, which are never those of training.
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+}
+
+pub fn run(args: &Args, common: Common) -> Result<Code> {
+    if args.episodes == 0 {
+        return Err(Failure::usage("bad_argument", "no episodes were asked for").hint("--episodes 1"));
+    }
+    let folder = Path::new(&args.what);
+    let (recordings, title, default) = match folder.is_dir() || args.what.contains('/') {
+        true => of_run(folder, args, common)?,
+        false => of_env(args, common)?,
+    };
+    let path = args.html.clone().unwrap_or(default);
+    fs_err::write(&path, report::replay_page(&title, &recordings))?;
+    match common.json {
+        true => console::print_json(&json!({"html": path}))?,
+        false => console::print(path.display().to_string())?,
+    }
+    Ok(Code::Done)
+}
+
+/// The newest policy of a run.
+fn of_run(folder: &Path, args: &Args, common: Common) -> Result<(Vec<Recording>, String, PathBuf)> {
+    let (view, loaded) = eval::open(folder)?;
+    let mut env = world::make(&view.plan().env, 1, common.offline)?.remove(0);
+    let policy = tony_rl::load_policy(&loaded.policy, env.spec())?;
+    let task = eval::Task {
+        run: folder,
+        checkpoint: &loaded.name,
+        steps: loaded.steps,
+        episodes: args.episodes,
+        recorded: args.episodes,
+        seed: args.seed.unwrap_or(view.manifest().seed),
+    };
+    let (_, recordings) = eval::measure(&task, policy.as_ref(), env.as_mut())?;
+    let title = format!("{} on {}, {} steps", view.plan().algorithm, view.plan().env, console::thousands(loaded.steps));
+    Ok((recordings, title, folder.join("replay.html")))
+}
+
+/// Uniformly random actions.
+fn of_env(args: &Args, common: Common) -> Result<(Vec<Recording>, String, PathBuf)> {
+    let listing = tony_env::find(&args.what)?;
+    let mut env = world::make(listing.name, 1, common.offline)?.remove(0);
+    let space = env.spec().action.clone();
+    let first = args.seed.unwrap_or(0);
+    let episode = |i: u64| {
+        let mut stream = Stream::new(first + i, "play", 0);
+        record::<Failure>(env.as_mut(), first + i, 0, |_, action| {
+            random_action(&space, &mut stream, action);
+            Ok(())
+        })
+    };
+    let recordings = (0..args.episodes as u64).map(episode).collect::<Result<_>>()?;
+    Ok((recordings, format!("{}, random actions", listing.name), format!("{}-replay.html", listing.name).into()))
+}
+
+/// Fill `action` with a uniformly random one.
+pub fn random_action(space: &Space, stream: &mut Stream, action: &mut [f64]) {
+    match space {
+        Space::Box { low, high } => {
+            for (a, (l, h)) in action.iter_mut().zip(low.iter().zip(high)) {
+                *a = l + (h - l) * stream.uniform();
+            }
+        }
+        Space::Discrete { n } => action[0] = stream.below(*n) as f64,
+    }
+}

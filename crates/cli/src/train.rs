@@ -1,0 +1,135 @@
+//! `tony train`: from what was typed to a run folder and a trainer that is ready.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use clap::builder::StyledStr;
+use tony_rl::algorithms::{self, Entry};
+use tony_rl::Trainer;
+use tony_run::{Layer, Manifest, Plan, RunFolder};
+
+use crate::failure::{Code, Failure, Result};
+use crate::training::Training;
+use crate::{Common, console, list, training, world};
+
+/// Train an agent.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Algorithm: `tony list algos` shows them.
+    algo: String,
+    /// Environment: `tony list envs` shows them; the version suffix may be left out.
+    env: String,
+    /// Settings of the algorithm: `tony train ALGO --help` shows them.
+    #[arg(value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// Environment steps in all (the same as steps=N).
+    #[arg(long, value_name = "N")]
+    steps: Option<String>,
+    /// Seed of everything that is random (seed=S).
+    #[arg(long, value_name = "S")]
+    seed: Option<String>,
+    /// Environments to collect from (envs=N).
+    #[arg(long, value_name = "N")]
+    envs: Option<String>,
+    /// Worker threads; results do not depend on it [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<std::num::NonZeroUsize>,
+    /// Run folder to make [default: the next free runs/ALGO-ENV-NNNN].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Settings file in TOML; the command line wins over it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Show nothing but the end.
+    #[arg(long)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tony train cpo SafetyPointGoal1
+  tony train ppo-lag SafetyPointGoal1 --steps 2000000 --seed 3 cost.limit=10
+  tony train trpo-pid SafetyCarGoal2 cost.limit.hazards=20 cost.limit.vases=5
+  tony train ppo HalfCheetah preset=sb3 hidden=256,256
+  tony train cpo SafetyPointGoal1 --config mine.toml --out runs/mine --json
+  tony train cpo --help        every setting of cpo, with its default
+
+Ctrl-C or SIGTERM finish the update and commit; `tony resume RUN` goes on, bit for bit.";
+
+pub fn run(args: &Args, common: Common) -> Result<Code> {
+    let entry = algorithm(&args.algo)?;
+    let listing = tony_env::find(&args.env)?;
+    let plan = plan(entry, listing.name, args)?;
+    world::with_threads(args.threads, |threads| {
+        let envs = world::make(listing.name, number(&plan, "envs")?, common.offline)?;
+        let costs = envs.first().map(|env| env.spec().costs.clone()).unwrap_or_default();
+        let trainer = Trainer::new(&plan, envs)?;
+        let mut manifest = Manifest::new(number(&plan, "seed")?, threads);
+        manifest.mujoco = listing.needs_mujoco.then(|| tony_mujoco::VERSION.to_owned());
+        let folder = match &args.out {
+            Some(dir) => RunFolder::create(dir, &plan, &manifest)?,
+            None => RunFolder::create_in(Path::new("runs"), &plan, &manifest)?,
+        };
+        let training = Training { folder, trainer, plan, costs, title: entry.title, before: (0, 0.0), threads, quiet: args.quiet };
+        training::run(training, common)
+    })
+}
+
+/// The algorithm called `name`.
+pub fn algorithm(name: &str) -> Result<&'static Entry> {
+    Ok(algorithms::find(name)?)
+}
+
+/// A whole number of a plan, already checked when the plan was made.
+pub fn number<T: std::str::FromStr>(plan: &Plan, key: &str) -> Result<T> {
+    let value = plan.get(key).and_then(|text| text.parse().ok());
+    value.ok_or_else(|| Failure::usage("bad_value", format!("setting `{key}` is missing or not a whole number")))
+}
+
+/// What was typed: flags first, so that of two the `key=value` counts.
+fn plan(entry: &Entry, env: &str, args: &Args) -> Result<Plan> {
+    let flags = [("steps", &args.steps), ("seed", &args.seed), ("envs", &args.envs)];
+    let flags = flags.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text.clone()?)));
+    let mut typed = Layer::command_line(&args.settings)?;
+    typed.entries.splice(0..0, flags);
+    resolve(entry, env, typed, args.config.as_deref())
+}
+
+/// Defaults, then the preset, then the settings file, then the command line.
+pub fn resolve(entry: &Entry, env: &str, typed: Layer, config: Option<&Path>) -> Result<Plan> {
+    let file = config.map(Layer::file).transpose()?;
+    let chosen = |layer: &Layer| layer.entries.iter().rev().find(|(key, _)| key == "preset").map(|(_, name)| name.clone());
+    let mut layers = Vec::new();
+    if let Some(name) = chosen(&typed).or_else(|| file.as_ref().and_then(chosen)).filter(|name| name != "default") {
+        layers.push(preset(entry, &name)?);
+    }
+    layers.extend(file);
+    layers.push(typed);
+    Ok(Plan::resolve(entry.name, env, &entry.fields(), &layers)?)
+}
+
+/// A named set of values of an algorithm.
+fn preset(entry: &Entry, name: &str) -> Result<Layer> {
+    let known = entry.presets.iter().find(|preset| preset.name == name);
+    known.map(|preset| Layer::preset(preset.name, preset.values)).ok_or_else(|| {
+        let nearest = tony_run::nearest(name, entry.presets.iter().map(|preset| preset.name));
+        let (wrong, right) = (format!("preset={name}"), nearest.map(|name| format!("preset={name}")));
+        let what = format!("`{}` has no preset called `{name}`", entry.name);
+        let look = format!("tony list algos {}", entry.name);
+        Failure::unknown("unknown_preset", what, &wrong, right.as_deref(), &look)
+    })
+}
+
+/// Print clap's help; where an algorithm is named, with its settings.
+pub fn print_help(help: &StyledStr) -> Result<Code> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let trains = words.first().is_some_and(|verb| verb == "train");
+    let named = words.iter().skip(1).filter(|_| trains).find_map(|word| algorithms::find(word).ok());
+    let help = if std::io::stdout().is_terminal() { help.ansi().to_string() } else { help.to_string() };
+    console::print(help.trim_end())?;
+    if let Some(entry) = named {
+        console::print(format!("\n{}", list::algorithm_page(entry)))?;
+    }
+    Ok(Code::Done)
+}

@@ -1,0 +1,205 @@
+//! From a trainer that is ready to a finished, or cleanly stopped, run: what `train` and `resume` share.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+use tony_rl::{Control, Outcome, Trainer};
+use tony_run::{Exit, Plan, RunFolder};
+
+use crate::eval;
+use crate::failure::{Code, Failure, Result};
+use crate::panel::Panel;
+use crate::progress::{Lines, Progress, channels};
+use crate::report::{self, Evaluation, RunReport};
+use crate::signals::Stop;
+use crate::train::number;
+use crate::{Common, console, report, world};
+
+/// Deterministic episodes at the end of a run, and how many of them are recorded to be looked at.
+const EPISODES: usize = 10;
+const RECORDED: usize = 3;
+
+/// A run that is about to begin or to go on.
+pub struct Training {
+    /// Its folder, locked.
+    pub folder: RunFolder,
+    /// Restored where the run goes on.
+    pub trainer: Trainer,
+    /// What it was asked to do.
+    pub plan: Plan,
+    /// Cost channels of the environment.
+    pub costs: Vec<String>,
+    /// The algorithm's title.
+    pub title: &'static str,
+    /// Updates done and seconds worked before this process.
+    pub before: (u64, f64),
+    /// Worker threads.
+    pub threads: usize,
+    /// Show nothing but the end.
+    pub quiet: bool,
+}
+
+/// Train to the end or to a clean stop, and say what to type next.
+pub fn run(mut training: Training, common: Common) -> Result<Code> {
+    let total: u64 = number(&training.plan, "steps")?;
+    let control = Arc::new(Control::default());
+    control.steps.store(training.trainer.steps(), Ordering::Relaxed);
+    let stop = Stop::install(control.clone())?;
+    let progress = Arc::new(Progress {
+        title: training.title.to_owned(),
+        env: training.plan.env.clone(),
+        run: training.folder.dir().display().to_string(),
+        first: training.trainer.steps(),
+        total,
+        channels: channels(&training.plan, &training.costs),
+        control: control.clone(),
+        started: Instant::now(),
+        history: Mutex::default(),
+    });
+    // Results alone go to standard output where a program reads it.
+    let say = |text: &str| if common.json { console::note(text) } else { let _ = console::print(text); };
+    if !training.quiet {
+        say(&headline(&training, total));
+    }
+    let panel = match !training.quiet && !common.json && console::can_show_a_panel() {
+        true => Some(Panel::start(progress.clone(), stop.clone())?),
+        false => None,
+    };
+    let mut lines = Lines::default();
+    let outcome = training.trainer.run(&mut training.folder, total, &control, &mut |metrics| {
+        progress.push(metrics);
+        if panel.is_none() && !training.quiet {
+            // A closed pipe takes nobody's training away.
+            say(&lines.next(&progress.columns(metrics)));
+        }
+    });
+    drop(panel);
+    for warning in training.folder.take_warnings() {
+        console::note(format!("warning: {warning}"));
+    }
+    let resume = format!("tony resume {}", progress.run);
+    let (updates, seconds) = progress.done().unwrap_or(training.before);
+    let exit = |code: Code, reason: String| Exit {
+        code: code as i32,
+        reason,
+        steps: training.trainer.steps(),
+        updates,
+        seconds,
+        resume: (code != Code::Done).then(|| resume.clone()),
+    };
+    match outcome {
+        Err(error) => {
+            let exit = exit(Code::Failed, error.to_string());
+            let failure = Failure::from(error).at(format!("in {}", progress.run)).or_hint(|| resume.clone());
+            // The first failure is the one to tell, also where the disk that is full cannot take this line.
+            let _ = training.folder.finish(&exit);
+            Err(failure)
+        }
+        Ok(Outcome::Stopped) => {
+            let exit = exit(stop.code(), "stopped by a signal".into());
+            training.folder.finish(&exit)?;
+            console::note(format!(
+                "stopped and committed at {} of {} steps\ntry: {resume}",
+                console::thousands(exit.steps),
+                console::thousands(total)
+            ));
+            if common.json {
+                console::print_json(&json!({"run": progress.run, "steps": exit.steps, "seconds": exit.seconds, "final": null, "resume": resume}))?;
+            }
+            Ok(stop.code())
+        }
+        Ok(Outcome::Finished) => {
+            let exit = exit(Code::Done, "finished".into());
+            let evaluation = finish(&mut training, &exit, common)?;
+            match common.json {
+                true => console::print_json(&json!({
+                    "run": progress.run, "steps": exit.steps, "seconds": exit.seconds, "final": flat(&evaluation),
+                }))?,
+                false => console::print(summary(&progress, &exit, &evaluation))?,
+            }
+            Ok(Code::Done)
+        }
+    }
+}
+
+/// Evaluate, record, write the report, and only then say that the run is finished.
+fn finish(training: &mut Training, exit: &Exit, common: Common) -> Result<Evaluation> {
+    let Training { folder, trainer, plan, .. } = training;
+    let mut env = world::make(&plan.env, 1, common.offline)?.remove(0);
+    let checkpoint = folder.latest()?.map(|loaded| loaded.name).unwrap_or_default();
+    let task = eval::Task {
+        run: folder.dir(),
+        checkpoint: &checkpoint,
+        steps: exit.steps,
+        episodes: EPISODES,
+        recorded: RECORDED,
+        seed: number(plan, "seed")?,
+    };
+    let (evaluation, recordings) = eval::measure(&task, trainer.policy(), env.as_mut())?;
+    for (i, recording) in recordings.iter().enumerate() {
+        folder.write_episode(&format!("{:010}-{i}", exit.steps), &recording.to_json())?;
+    }
+    folder.finish(exit)?;
+    let report = RunReport::from_folder(folder, Some(evaluation.clone()))?;
+    folder.write_report(&report::run_report(&report))?;
+    Ok(evaluation)
+}
+
+/// Return, costs and length side by side.
+fn flat(evaluation: &Evaluation) -> Value {
+    let mut object = Map::from_iter([("return".to_owned(), json!(evaluation.total))]);
+    object.extend(evaluation.costs.iter().map(|(name, stat)| (name.clone(), json!(stat))));
+    object.insert("length".to_owned(), json!(evaluation.length));
+    Value::Object(object)
+}
+
+/// One line of what will happen.
+fn headline(training: &Training, total: u64) -> String {
+    let Training { plan, title, threads, folder, trainer, .. } = training;
+    let limits = plan.entries.iter().filter(|entry| entry.key.starts_with("cost.limit"));
+    let limits: Vec<String> = limits
+        .map(|entry| match entry.key.strip_prefix("cost.limit.") {
+            Some(name) => format!(", {name} limit {}", entry.text),
+            None => format!(", limit {}", entry.text),
+        })
+        .collect();
+    let from = match trainer.steps() {
+        0 => String::new(),
+        steps => format!(" from step {}", console::thousands(steps)),
+    };
+    format!(
+        "{title} on {}{from}: {} steps{}, seed {}, {threads} thread{}, run folder {}",
+        plan.env,
+        console::thousands(total),
+        limits.concat(),
+        plan.get("seed").unwrap_or("0"),
+        if *threads == 1 { "" } else { "s" },
+        folder.dir().display(),
+    )
+}
+
+/// Where things are, and what to type next.
+fn summary(progress: &Progress, exit: &Exit, evaluation: &Evaluation) -> String {
+    let run = &progress.run;
+    let report = Path::new(run).join("report.html");
+    let mut rows = vec![vec!["  return".to_owned(), console::stat(&evaluation.total)]];
+    for (name, cost) in &evaluation.costs {
+        let limit = progress.channels.iter().find(|c| &c.name == name).and_then(|c| c.limit);
+        let verdict = limit.map(|limit| format!("{} the limit {limit}", if cost.mean <= limit { "within" } else { "over" }));
+        rows.push(vec![format!("  {name}"), console::stat(cost), verdict.unwrap_or_default()]);
+    }
+    rows.push(vec!["  length".to_owned(), console::stat(&evaluation.length)]);
+    format!(
+        "finished {} steps in {}; {} fresh episodes of the deterministic policy, mean [95 % interval]:\n{}\n\
+         report: {}\nnext:\n  tony play {run}\n  tony eval {run} --episodes 100\n  tony compare runs/*",
+        console::thousands(exit.steps),
+        console::duration(exit.seconds),
+        evaluation.episodes,
+        console::table(&rows),
+        report.display(),
+    )
+}

@@ -1,0 +1,30 @@
+//! Environments by name, with the physics library where the task needs it.
+
+use tony_env::{Context, Env, Listing};
+
+use crate::console;
+use crate::failure::{Failure, Result};
+
+/// What the environment needs to be made; fetches MuJoCo at the first need, unless `offline`.
+pub fn context(listing: &Listing, offline: bool) -> Result<Context> {
+    let library = match listing.needs_mujoco {
+        true => Some(tony_mujoco::locate(offline, &mut |text| console::note(text))?),
+        false => None,
+    };
+    Ok(Context { library })
+}
+
+/// `n` copies of the environment called `name`.
+pub fn make(name: &str, n: usize, offline: bool) -> Result<Vec<Box<dyn Env>>> {
+    let listing = tony_env::find(name)?;
+    let context = context(listing, offline)?;
+    (0..n).map(|_| Ok(tony_env::make(listing.name, &context)?)).collect()
+}
+
+/// Run `work` with `threads` worker threads (default: every core).
+pub fn with_threads<T: Send>(threads: Option<usize>, work: impl FnOnce(usize) -> Result<T> + Send) -> Result<T> {
+    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|error| Failure::failed("threads", format!("{threads} threads cannot be started: {error}")))?;
+    pool.install(|| work(threads))
+}
