@@ -1,0 +1,268 @@
+//! What the on-policy algorithms share: a policy, its critics, and advantages.
+
+use tony_env::Spec;
+use tony_nn::{Activation, Init};
+use tony_random::Stream;
+use tony_run::{Archive, Metrics, Plan, choices, settings};
+
+use crate::constraint::{self, Constraint};
+use crate::critic::{self, Critic, Fit};
+use crate::policy::{Batch, MlpOptions, MlpPolicy, Policy};
+use crate::returns;
+use crate::rollout::Rollout;
+use crate::{Error, Result};
+
+choices! {
+    /// Non-linearity between the layers.
+    pub enum Nonlinearity {
+        /// Hyperbolic tangent.
+        Tanh = "tanh",
+        /// Rectified linear unit.
+        Relu = "relu",
+    }
+}
+
+choices! {
+    /// Initial weights.
+    pub enum Initial {
+        /// Uniform with bound 1/sqrt(inputs), weights and biases (OmniSafe, PyTorch's default).
+        Kaiming = "kaiming",
+        /// Orthogonal with gain sqrt 2, the policy's last layer 0.01, the critics' 1, biases 0 (Stable-Baselines3).
+        Orthogonal = "orthogonal",
+        /// Glorot uniform, biases 0 (Safety Gym's agents).
+        Glorot = "glorot",
+    }
+}
+
+settings! {
+    /// Networks and advantages
+    pub struct Config {
+        /// Widths of the hidden layers, of the policy and of every critic.
+        "hidden" hidden: Vec<usize> = vec![64, 64];
+        /// Non-linearity: tanh or relu.
+        "activation" activation: Nonlinearity = Nonlinearity::Tanh;
+        /// Initial weights: kaiming, orthogonal or glorot.
+        "init" init: Initial = Initial::Kaiming;
+        /// Initial log standard deviation of a Gaussian policy.
+        "log_std" log_std: f64 = 0.0, (-5.0..=2.0);
+        /// Standardise observations by running statistics, updated once after each update.
+        "normalise" normalise: bool = true;
+        /// Standardised observations are clipped to +- this.
+        "normalise.clip" normalise_clip: f64 = 5.0, (0.1..=1e6);
+        /// Discount of rewards.
+        "gamma" gamma: f64 = 0.99, (0.0..=1.0);
+        /// Lambda of the reward advantages (GAE).
+        "lambda" lambda: f64 = 0.95, (0.0..=1.0);
+        /// Discount of costs.
+        "cost.gamma" cost_gamma: f64 = 0.99, (0.0..=1.0);
+        /// Lambda of the cost advantages (GAE).
+        "cost.lambda" cost_lambda: f64 = 0.95, (0.0..=1.0);
+        /// Lambda of the critics' targets; none: the same as the advantages'. 1: discounted sums.
+        "target.lambda" target_lambda: Option<f64> = None, if |lambda| lambda.is_none_or(|l| (0.0..=1.0).contains(&l)), "none, or a number from 0 to 1";
+        /// Scale reward advantages to mean 0 and deviation 1 (cost advantages are only centred, so that their unit stays that of the limit).
+        "standardise" standardise: bool = true;
+        /// Subtract the mean from cost advantages.
+        "cost.centre" cost_centre: bool = true;
+        /// Epsilon of Adam, policy and critics.
+        "adam.epsilon" adam_epsilon: f64 = 1e-8, (0.0..=0.1);
+        /// Largest norm of a gradient; longer ones are scaled down.
+        "max_grad_norm" max_grad_norm: f64 = 40.0, (1e-6..=1e9);
+    }
+}
+
+/// A policy, a critic of the reward, and one critic for each constraint.
+pub struct ActorCritic {
+    /// The policy.
+    pub policy: Box<dyn Policy>,
+    /// `V` of the reward, then of each constrained cost.
+    pub critics: Vec<Critic>,
+    /// What must hold; empty for an unconstrained algorithm.
+    pub constraints: Vec<Constraint>,
+    /// Settings.
+    pub config: Config,
+    critic_config: critic::Config,
+}
+
+/// Advantages and critic targets of one batch.
+pub struct Estimates {
+    /// Reward advantages, `[rows]`.
+    pub advantage: Vec<f32>,
+    /// Cost advantages, one column a constraint.
+    pub cost_advantages: Vec<Vec<f32>>,
+    /// Targets of the critics, in their order.
+    pub targets: Vec<Vec<f32>>,
+}
+
+/// Does an algorithm keep constraints?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constrained {
+    /// Yes: a critic for each constrained cost.
+    Yes,
+    /// No: limits are only drawn.
+    No,
+}
+
+impl ActorCritic {
+    /// Build from settings; initial weights come from the streams `init.*` of `seed`.
+    pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
+        let (mut config, mut critic_config) = (Config::default(), critic::Config::default());
+        plan.apply(&mut config)?;
+        plan.apply(&mut critic_config)?;
+        if config.hidden.is_empty() || config.hidden.iter().any(|&n| n == 0 || n > 4096) {
+            return Err(Error::Invalid {
+                what: format!("hidden = {:?} is no list of layer widths", config.hidden),
+                hint: "give widths from 1 to 4096, for example hidden=64,64".to_owned(),
+            });
+        }
+        let constraints = match constrained {
+            Constrained::Yes => constraint::resolve(plan, spec)?,
+            Constrained::No => Vec::new(),
+        };
+        let activation = match config.activation {
+            Nonlinearity::Tanh => Activation::Tanh,
+            Nonlinearity::Relu => Activation::Relu,
+        };
+        let init = match config.init {
+            Initial::Kaiming => Init::KaimingUniform,
+            Initial::Orthogonal => Init::Orthogonal { hidden: std::f32::consts::SQRT_2, output: 0.01 },
+            Initial::Glorot => Init::Glorot,
+        };
+        let options = MlpOptions {
+            hidden: config.hidden.clone(),
+            activation,
+            init,
+            log_std: config.log_std as f32,
+            normalise: config.normalise.then_some(config.normalise_clip as f32),
+        };
+        let policy = MlpPolicy::new(spec.obs_dim, &spec.action, &options, &mut Stream::new(seed, "init.policy", 0))?;
+        let sizes = [&[spec.obs_dim], config.hidden.as_slice(), &[1]].concat();
+        let names = std::iter::once("value".to_owned()).chain(constraints.iter().map(|c| format!("cost.{}", c.name)));
+        let critics = (0..)
+            .zip(names)
+            .map(|(i, name)| {
+                let stream = &mut Stream::new(seed, "init.critic", i);
+                Critic::new(&name, &sizes, activation, init, config.adam_epsilon, stream)
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { policy: Box::new(policy), critics, constraints, config, critic_config })
+    }
+
+    /// Advantages and targets of a batch. The only randomness is in the batch.
+    pub fn estimate(&self, rollout: &Rollout) -> Estimates {
+        let c = &self.config;
+        let mut targets = Vec::with_capacity(self.critics.len());
+        let mut columns = Vec::with_capacity(self.critics.len());
+        for (i, critic) in self.critics.iter().enumerate() {
+            let cost;
+            let (signal, gamma, lambda) = if i == 0 {
+                (&rollout.reward, c.gamma, c.lambda)
+            } else {
+                cost = rollout.cost_column(self.constraints[i - 1].channel);
+                (&cost, c.cost_gamma, c.cost_lambda)
+            };
+            let values = critic.values(&rollout.obs, self.policy.normaliser());
+            let final_values = critic.values(&rollout.final_obs, self.policy.normaliser());
+            let gae = |lambda| returns::advantages(signal, &values, &rollout.ends, &final_values, gamma, lambda);
+            let advantage = gae(lambda);
+            targets.push(match c.target_lambda {
+                Some(other) if other != lambda => returns::targets(&gae(other), &values),
+                _ => returns::targets(&advantage, &values),
+            });
+            columns.push(advantage);
+        }
+        let cost_advantages = columns.split_off(1);
+        let mut estimates = Estimates { advantage: columns.remove(0), cost_advantages, targets };
+        if c.standardise {
+            standardise(&mut estimates.advantage);
+        }
+        if c.cost_centre {
+            estimates.cost_advantages.iter_mut().for_each(|column| centre(column));
+        }
+        estimates
+    }
+
+    /// How critics are fitted at this point of the training.
+    pub fn fit(&self, minibatch: usize, progress: f64) -> Fit {
+        let c = &self.critic_config;
+        Fit {
+            minibatch,
+            lr: c.lr * c.schedule.factor(progress),
+            regulariser: c.regulariser as f32,
+            max_grad_norm: self.config.max_grad_norm,
+        }
+    }
+
+    /// Fit every critic for `passes` passes over the batch, each in its own thread.
+    pub fn fit_critics(
+        &mut self,
+        rollout: &Rollout,
+        targets: &[Vec<f32>],
+        passes: usize,
+        fit: &Fit,
+        seed: u64,
+    ) -> Result<()> {
+        let normaliser = self.policy.normaliser();
+        let mut outcomes: Vec<Result<()>> = self.critics.iter().map(|_| Ok(())).collect();
+        rayon::scope(|scope| {
+            for ((critic, targets), outcome) in self.critics.iter_mut().zip(targets).zip(&mut outcomes) {
+                scope.spawn(move |_| {
+                    *outcome = (0..passes).try_for_each(|pass| {
+                        let order = shuffled(rollout.rows(), seed, rollout.update, pass);
+                        critic.fit_pass(&rollout.obs, normaliser, targets, &order, fit)
+                    });
+                });
+            }
+        });
+        outcomes.into_iter().collect()
+    }
+
+    /// The last act of every update: check that all parameters are finite, log what the policy became, let its normaliser learn.
+    pub fn finish(&mut self, rollout: &Rollout, old: &[f32], metrics: &mut Metrics) -> Result<()> {
+        let batch = Batch { obs: &rollout.obs, act: &rollout.act, index: None };
+        let networks = std::iter::once(("policy", self.policy.params()))
+            .chain(self.critics.iter().map(|critic| (critic.name(), critic.params())));
+        for (name, params) in networks {
+            if let Some(at) = params.iter().position(|p| !p.is_finite()) {
+                return Err(Error::non_finite(format!("parameter {at} of `{name}`"), 0));
+            }
+        }
+        metrics.set("Train/KL", self.policy.kl(&batch, old));
+        metrics.set("Train/Entropy", self.policy.entropy(&batch));
+        self.policy.observe(&rollout.obs);
+        Ok(())
+    }
+
+    /// Write everything that the next update depends on, except the policy (which is saved by itself).
+    pub fn save(&self, archive: &mut Archive) -> Result<()> {
+        let levels: Vec<f64> = self.constraints.iter().map(|constraint| constraint.level).collect();
+        archive.put_f64("constraint.levels", &[levels.len()], &levels)?;
+        self.critics.iter().try_for_each(|critic| critic.save(archive))
+    }
+
+    /// Read back what [`ActorCritic::save`] wrote.
+    pub fn load(&mut self, archive: &Archive) -> Result<()> {
+        let levels = archive.f64("constraint.levels", &[self.constraints.len()])?;
+        self.constraints.iter_mut().zip(levels).for_each(|(constraint, level)| constraint.level = level);
+        self.critics.iter_mut().try_for_each(|critic| critic.load(archive))
+    }
+}
+
+/// The order of rows in pass `pass` of update `update`: a function of the counters, so that nothing needs to be saved.
+pub fn shuffled(rows: usize, seed: u64, update: u64, pass: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..rows as u32).collect();
+    Stream::new(seed, "minibatch", update << 20 | pass as u64).shuffle(&mut order);
+    order
+}
+
+/// Mean 0, standard deviation 1 (floored, so that a constant column becomes 0).
+pub fn standardise(column: &mut [f32]) {
+    centre(column);
+    let variance = column.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / column.len().max(1) as f64;
+    let scale = 1.0 / (variance.sqrt() + 1e-8);
+    column.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+}
+
+fn centre(column: &mut [f32]) {
+    let mean = column.iter().map(|&x| f64::from(x)).sum::<f64>() / column.len().max(1) as f64;
+    column.iter_mut().for_each(|x| *x = (f64::from(*x) - mean) as f32);
+}

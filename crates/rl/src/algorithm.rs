@@ -1,0 +1,68 @@
+//! [`Algorithm`]: what turns a batch of experience into a better policy.
+
+use tony_run::{Archive, Metrics};
+
+use crate::actor_critic::{ActorCritic, Estimates};
+use crate::rollout::Rollout;
+use crate::{Error, Result};
+
+/// An on-policy learning algorithm. `update` is a function of (parameters, optimiser state, batch, seed): no files, clocks,
+/// threads of its own or environments.
+pub trait Algorithm: Send {
+    /// Learn from one batch.
+    fn update(&mut self, rollout: &Rollout, metrics: &mut Metrics) -> Result<()>;
+
+    /// The policy, critics and constraints.
+    fn learner(&self) -> &ActorCritic;
+
+    /// The policy, critics and constraints, to change.
+    fn learner_mut(&mut self) -> &mut ActorCritic;
+
+    /// How a wrapper says what the next update's objective is. An algorithm that keeps its constraints itself refuses.
+    fn weigh_costs(&mut self, _weights: CostWeights) -> Result<()> {
+        Err(Error::Invalid {
+            what: "this algorithm takes no multipliers".to_owned(),
+            hint: "wrap ppo or trpo".to_owned(),
+        })
+    }
+
+    /// Write everything that the next update depends on, except the policy.
+    fn save(&self, archive: &mut Archive) -> Result<()>;
+
+    /// Read back what [`Algorithm::save`] wrote.
+    fn load(&mut self, archive: &Archive) -> Result<()>;
+}
+
+/// The objective `reward * A - sum_k costs[k] * A_k`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CostWeights {
+    /// Weight of the reward advantage.
+    pub reward: f64,
+    /// Weight of each constraint's cost advantage.
+    pub costs: Vec<f64>,
+}
+
+impl CostWeights {
+    /// The reward alone.
+    pub fn none(constraints: usize) -> Self {
+        Self { reward: 1.0, costs: vec![0.0; constraints] }
+    }
+
+    /// One advantage column for reward and costs together.
+    pub fn joint(&self, estimates: &Estimates) -> Vec<f32> {
+        let mut columns = self.separate(estimates).into_iter();
+        let mut sum = columns.next().unwrap_or_default();
+        for column in columns {
+            sum.iter_mut().zip(column).for_each(|(sum, x)| *sum += x);
+        }
+        sum
+    }
+
+    /// A weighted advantage column for the reward and for each cost, all to be maximised.
+    pub fn separate(&self, estimates: &Estimates) -> Vec<Vec<f32>> {
+        let scaled = |column: &[f32], weight: f64| column.iter().map(|a| a * weight as f32).collect();
+        std::iter::once(scaled(&estimates.advantage, self.reward))
+            .chain(estimates.cost_advantages.iter().zip(&self.costs).map(|(column, &w)| scaled(column, -w)))
+            .collect()
+    }
+}

@@ -1,0 +1,168 @@
+//! The algorithms: one file each, one line each below.
+
+pub mod cpo;
+pub mod pid_lagrangian;
+pub mod ppo;
+mod presets;
+pub mod trpo;
+
+use tony_env::Spec;
+use tony_run::{Field, Layer, Plan, Settings, nearest};
+
+use crate::actor_critic::{self, Constrained};
+use crate::algorithm::Algorithm;
+use crate::{Error, Result, constraint, critic, train, trust_region};
+use pid_lagrangian::PidLagrangian;
+pub use presets::Preset;
+
+/// What `tony list algos` shows of an algorithm, and how to build it.
+pub struct Entry {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// Name in words.
+    pub title: &'static str,
+    /// Kind of algorithm.
+    pub family: &'static str,
+    /// What it does, in a line.
+    pub summary: &'static str,
+    /// Where it was published.
+    pub paper: &'static str,
+    /// Named sets of settings; the first is the default.
+    pub presets: &'static [Preset],
+    groups: &'static [fn() -> Vec<Field>],
+    build: fn(&Plan, &Spec, u64) -> Result<Box<dyn Algorithm>>,
+}
+
+/// Groups that every algorithm has.
+const COMMON: &[fn() -> Vec<Field>] =
+    &[train::Config::fields, constraint::Config::fields, actor_critic::Config::fields, critic::Config::fields];
+
+const PPO: &[fn() -> Vec<Field>] = &[ppo::Config::fields];
+const TRPO: &[fn() -> Vec<Field>] = &[trust_region::Config::fields, trpo::Config::fields];
+const PPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[ppo::Config::fields, pid_lagrangian::Config::fields];
+const TRPO_LAGRANGIAN: &[fn() -> Vec<Field>] =
+    &[trust_region::Config::fields, trpo::Config::fields, pid_lagrangian::Config::fields];
+
+/// Every algorithm.
+const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "ppo",
+        title: "Proximal Policy Optimization",
+        family: "on-policy",
+        summary: "clipped surrogate, several passes a batch; ignores costs",
+        paper: "Schulman et al. 2017",
+        presets: presets::PPO,
+        groups: PPO,
+        build: |plan, spec, seed| Ok(Box::new(ppo::Ppo::new(plan, spec, seed, Constrained::No)?)),
+    },
+    Entry {
+        name: "ppo-lag",
+        title: "PPO-Lagrangian",
+        family: "constrained on-policy",
+        summary: "PPO on reward minus multiplier times cost; the multiplier integrates the violation",
+        paper: "Ray et al. 2019",
+        presets: presets::PPO_LAG,
+        groups: PPO_LAGRANGIAN,
+        build: |plan, spec, seed| lagrangian(Box::new(ppo::Ppo::new(plan, spec, seed, Constrained::Yes)?), plan),
+    },
+    Entry {
+        name: "ppo-pid",
+        title: "PPO with a PID Lagrangian controller",
+        family: "constrained on-policy",
+        summary: "PPO-Lagrangian whose multiplier also reacts to the size and the rise of the cost",
+        paper: "Stooke et al. 2020",
+        presets: presets::PPO_PID,
+        groups: PPO_LAGRANGIAN,
+        build: |plan, spec, seed| lagrangian(Box::new(ppo::Ppo::new(plan, spec, seed, Constrained::Yes)?), plan),
+    },
+    Entry {
+        name: "trpo",
+        title: "Trust Region Policy Optimization",
+        family: "on-policy",
+        summary: "one natural-gradient step a batch inside a KL limit; ignores costs",
+        paper: "Schulman et al. 2015",
+        presets: presets::TRPO,
+        groups: TRPO,
+        build: |plan, spec, seed| Ok(Box::new(trpo::Trpo::new(plan, spec, seed, Constrained::No)?)),
+    },
+    Entry {
+        name: "trpo-lag",
+        title: "TRPO-Lagrangian",
+        family: "constrained on-policy",
+        summary: "TRPO on reward minus multiplier times cost; the multiplier integrates the violation",
+        paper: "Ray et al. 2019",
+        presets: presets::TRPO_LAG,
+        groups: TRPO_LAGRANGIAN,
+        build: |plan, spec, seed| lagrangian(Box::new(trpo::Trpo::new(plan, spec, seed, Constrained::Yes)?), plan),
+    },
+    Entry {
+        name: "trpo-pid",
+        title: "TRPO with a PID Lagrangian controller",
+        family: "constrained on-policy",
+        summary: "TRPO-Lagrangian whose multiplier also reacts to the size and the rise of the cost",
+        paper: "Stooke et al. 2020",
+        presets: presets::TRPO_PID,
+        groups: TRPO_LAGRANGIAN,
+        build: |plan, spec, seed| lagrangian(Box::new(trpo::Trpo::new(plan, spec, seed, Constrained::Yes)?), plan),
+    },
+    Entry {
+        name: "cpo",
+        title: "Constrained Policy Optimization",
+        family: "constrained on-policy",
+        summary: "trust-region step that keeps the cost's linear model within its limit",
+        paper: "Achiam et al. 2017",
+        presets: presets::CPO,
+        groups: TRPO,
+        build: |plan, spec, seed| Ok(Box::new(cpo::Cpo::new(plan, spec, seed)?)),
+    },
+];
+
+fn lagrangian(inner: Box<dyn Algorithm>, plan: &Plan) -> Result<Box<dyn Algorithm>> {
+    Ok(Box::new(PidLagrangian::new(inner, plan)?))
+}
+
+/// Every algorithm there is.
+pub fn list() -> &'static [Entry] {
+    ENTRIES
+}
+
+/// The algorithm called `name`.
+pub fn find(name: &str) -> Result<&'static Entry> {
+    ENTRIES.iter().find(|entry| entry.name == name).ok_or_else(|| Error::UnknownAlgorithm {
+        name: name.to_owned(),
+        nearest: nearest(name, ENTRIES.iter().map(|entry| entry.name)).map(str::to_owned),
+    })
+}
+
+impl Entry {
+    /// Every setting, with its documentation. The defaults shown are this algorithm's own (its first preset's).
+    pub fn fields(&self) -> Vec<Field> {
+        let mut fields: Vec<Field> = COMMON.iter().chain(self.groups).flat_map(|group| group()).collect();
+        for (key, value) in self.presets[0].values {
+            for field in fields.iter_mut().filter(|field| field.key == *key) {
+                field.defaults = vec![((*key).to_owned(), (*value).to_owned())];
+            }
+        }
+        fields
+    }
+
+    /// Lay a settings file and the command line over the preset that they choose (`preset=NAME`), and that over the defaults.
+    pub fn resolve(&self, env: &str, layers: &[Layer]) -> Result<Plan> {
+        let fields = self.fields();
+        let chosen = Plan::resolve(self.name, env, &fields, layers)?;
+        let name = chosen.get("preset").unwrap_or_default();
+        let preset = self.presets.iter().find(|preset| preset.name == name).ok_or_else(|| Error::UnknownPreset {
+            name: name.to_owned(),
+            algorithm: self.name,
+            known: self.presets.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", "),
+        })?;
+        let mut all = vec![Layer::preset(preset.name, preset.values)];
+        all.extend_from_slice(layers);
+        Ok(Plan::resolve(self.name, env, &fields, if preset.name == self.presets[0].name { layers } else { &all })?)
+    }
+
+    /// Build the algorithm for an environment.
+    pub fn build(&self, plan: &Plan, spec: &Spec, seed: u64) -> Result<Box<dyn Algorithm>> {
+        (self.build)(plan, spec, seed)
+    }
+}

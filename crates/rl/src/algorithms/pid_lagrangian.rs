@@ -1,0 +1,257 @@
+//! PID Lagrangian methods: a constraint's multiplier as the output of a controller, over any algorithm that takes weighted costs.
+//!
+//! A. Stooke, J. Achiam, P. Abbeel, "Responsive Safety in Reinforcement Learning by PID Lagrangian Methods" (ICML 2020), Algorithm 2 and
+//! its published code; the classical Lagrangian update is the controller's integral alone.
+//!
+//! Before every policy update each constraint's controller sees the mean undiscounted cost `J` of the episodes that finished in the batch
+//! and gives the multiplier `lambda` with which this batch's cost advantages are weighted. Where no episode finished, `J` is held;
+//! before the first, `J = d`. Several constraints have one controller each and share the normalisation `1 + sum lambda`.
+//!
+//! `ppo-lag` and `trpo-lag` are the integral-only setting in the form that users compare by: Adam on the multiplier (OmniSafe), or on its
+//! softplus parameter (Safety Gym). `ppo-pid` and `trpo-pid` are the full controller.
+//!
+//! Omitted: the reward-scale invariance `beta` of section 7, the recurrent network of the experiments.
+//!
+//! | paper | here |
+//! |---|---|
+//! | `J_C`, `d`, `Delta` | `cost`, `limit`, `delta` |
+//! | `I`, `K_I` | `integral`, `pid.ki` (inside the integral, as in the published code) |
+//! | `K_P`, `K_D` | `pid.kp` on a smoothed `Delta`, `pid.kd` on the delayed rise of a smoothed cost |
+//! | `lambda` | `multiplier` |
+//! | `u = lambda / (1 + lambda)` (section 5.2) | [`Norm::Sum`] |
+
+use std::collections::VecDeque;
+
+use tony_run::{Archive, Metrics, Plan, choices, settings};
+
+use crate::Result;
+use crate::actor_critic::ActorCritic;
+use crate::algorithm::{Algorithm, CostWeights};
+use crate::constraint::multiplier_name;
+use crate::rollout::Rollout;
+
+choices! {
+    /// How a violation becomes a multiplier.
+    pub enum Control {
+        /// Proportional, integral and derivative terms.
+        Pid = "pid",
+        /// Adam on the multiplier, kept at or above 0 (OmniSafe).
+        Adam = "adam",
+        /// Adam on p, multiplier = softplus(p) (Safety Gym's agents).
+        Softplus = "softplus",
+    }
+}
+
+choices! {
+    /// How reward and cost share the gradient.
+    pub enum Norm {
+        /// (A - lambda A_C) / (1 + lambda).
+        Sum = "sum",
+        /// (1 - lambda) A - lambda A_C, lambda at most 1.
+        Difference = "difference",
+        /// A - lambda A_C, lambda at most lagrangian.max.
+        Plain = "plain",
+    }
+}
+
+settings! {
+    /// Lagrangian multiplier
+    pub struct Config {
+        /// How a violation becomes a multiplier: pid, adam or softplus.
+        "lagrangian.control" control: Control = Control::Pid;
+        /// Multiplier at the start.
+        "lagrangian.init" init: f64 = 0.001, (0.0..=1e6);
+        /// Step size of adam and softplus.
+        "lagrangian.lr" lr: f64 = 0.035, (0.0..=100.0);
+        /// How reward and cost share the gradient: sum, difference or plain.
+        "lagrangian.norm" norm: Norm = Norm::Sum;
+        /// Largest multiplier under `plain`.
+        "lagrangian.max" max: f64 = 100.0, (0.0..=1e12);
+        /// Costs and limits are divided by this before they reach the controller; the gains act on the result.
+        "pid.cost_scale" cost_scale: f64 = 1.0, (1e-6..=1e6);
+        /// Proportional gain.
+        "pid.kp" kp: f64 = 0.1, (0.0..=1e6);
+        /// Integral gain.
+        "pid.ki" ki: f64 = 0.01, (0.0..=1e6);
+        /// Derivative gain.
+        "pid.kd" kd: f64 = 0.01, (0.0..=1e6);
+        /// Smoothing of the violation for the proportional term; 0: none.
+        "pid.ema_p" ema_p: f64 = 0.95, (0.0..=0.9999);
+        /// Smoothing of the cost for the derivative term; 0: none.
+        "pid.ema_d" ema_d: f64 = 0.95, (0.0..=0.9999);
+        /// Updates between the two costs that the derivative compares.
+        "pid.delay" delay: usize = 10, (1..=10_000);
+    }
+}
+
+/// A Lagrangian wrapper over an algorithm that takes weighted costs.
+pub struct PidLagrangian {
+    inner: Box<dyn Algorithm>,
+    config: Config,
+    controllers: Vec<Controller>,
+}
+
+impl PidLagrangian {
+    /// Wrap `inner`.
+    pub fn new(inner: Box<dyn Algorithm>, plan: &Plan) -> Result<Self> {
+        let mut config = Config::default();
+        plan.apply(&mut config)?;
+        let controllers = inner.learner().constraints.iter().map(|_| Controller::new(&config)).collect();
+        Ok(Self { inner, config, controllers })
+    }
+}
+
+impl Algorithm for PidLagrangian {
+    fn update(&mut self, rollout: &Rollout, metrics: &mut Metrics) -> Result<()> {
+        let mut multipliers = Vec::with_capacity(self.controllers.len());
+        for (constraint, controller) in self.inner.learner_mut().constraints.iter_mut().zip(&mut self.controllers) {
+            constraint.observe(rollout);
+            let multiplier = controller.step(&self.config, constraint.level, constraint.limit);
+            metrics.set(&multiplier_name(&constraint.name), multiplier);
+            multipliers.push(multiplier);
+        }
+        self.inner.weigh_costs(weights(self.config.norm, &multipliers))?;
+        self.inner.update(rollout, metrics)
+    }
+
+    fn learner(&self) -> &ActorCritic {
+        self.inner.learner()
+    }
+
+    fn learner_mut(&mut self) -> &mut ActorCritic {
+        self.inner.learner_mut()
+    }
+
+    fn save(&self, archive: &mut Archive) -> Result<()> {
+        for (i, controller) in self.controllers.iter().enumerate() {
+            controller.save(&format!("lagrangian.{i}"), archive)?;
+        }
+        self.inner.save(archive)
+    }
+
+    fn load(&mut self, archive: &Archive) -> Result<()> {
+        for (i, controller) in self.controllers.iter_mut().enumerate() {
+            controller.load(&format!("lagrangian.{i}"), archive)?;
+        }
+        self.inner.load(archive)
+    }
+}
+
+/// Weights of reward and costs in the policy's objective (section 5.2).
+pub fn weights(norm: Norm, multipliers: &[f64]) -> CostWeights {
+    let sum: f64 = multipliers.iter().sum();
+    let (reward, scale) = match norm {
+        Norm::Sum => (1.0 / (1.0 + sum), 1.0 / (1.0 + sum)),
+        Norm::Difference => (1.0 - sum, 1.0),
+        Norm::Plain => (1.0, 1.0),
+    };
+    CostWeights { reward, costs: multipliers.iter().map(|m| m * scale).collect() }
+}
+
+/// The controller of one constraint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Controller {
+    /// The clamped integral (pid), the multiplier (adam), or its softplus parameter.
+    pub integral: f64,
+    /// Smoothed violation.
+    pub proportional: f64,
+    /// Smoothed cost.
+    pub smoothed: f64,
+    /// Smoothed costs of the last `delay` updates, oldest first; starts with a single 0, as in the published code.
+    pub history: VecDeque<f64>,
+    /// Last derivative term, before its gain.
+    pub derivative: f64,
+    /// Adam's moments and count.
+    adam: [f64; 3],
+}
+
+impl Controller {
+    /// The state before the first update.
+    pub fn new(config: &Config) -> Self {
+        let integral = match config.control {
+            Control::Pid | Control::Adam => config.init,
+            // The inverse of softplus; 1e-12 stands for a multiplier of 0, whose parameter would be minus infinity.
+            Control::Softplus => libm::log(libm::expm1(config.init.max(1e-12))),
+        };
+        Self {
+            integral,
+            proportional: 0.0,
+            smoothed: 0.0,
+            history: VecDeque::from([0.0]),
+            derivative: 0.0,
+            adam: [0.0; 3],
+        }
+    }
+
+    /// One update: the multiplier for a batch whose mean episode cost is `cost`, under `limit`.
+    pub fn step(&mut self, config: &Config, cost: f64, limit: f64) -> f64 {
+        match config.control {
+            Control::Pid => self.pid(config, cost / config.cost_scale, limit / config.cost_scale),
+            Control::Adam => {
+                self.integral = (self.integral + self.adam_step(config, cost - limit)).max(0.0);
+                clamp(config, self.integral)
+            }
+            Control::Softplus => {
+                self.integral += self.adam_step(config, cost - limit);
+                clamp(config, libm::log1p(libm::exp(self.integral)))
+            }
+        }
+    }
+
+    /// The published code's controller: Algorithm 2 with smoothing and delay.
+    fn pid(&mut self, config: &Config, cost: f64, limit: f64) -> f64 {
+        let delta = cost - limit;
+        // Anti-windup: a long feasible stretch must not be paid back later.
+        self.integral = (self.integral + config.ki * delta).max(0.0);
+        if config.norm == Norm::Difference {
+            self.integral = self.integral.min(1.0);
+        }
+        self.proportional = config.ema_p * self.proportional + (1.0 - config.ema_p) * delta;
+        self.smoothed = config.ema_d * self.smoothed + (1.0 - config.ema_d) * cost;
+        // Of the cost, not of the violation: a change of the limit is no motion. Only a rise counts.
+        self.derivative = (self.smoothed - self.history.front().copied().unwrap_or(0.0)).max(0.0);
+        let multiplier = config.kp * self.proportional + self.integral + config.kd * self.derivative;
+        if self.history.len() == config.delay {
+            self.history.pop_front();
+        }
+        self.history.push_back(self.smoothed);
+        clamp(config, multiplier)
+    }
+
+    /// Adam's step for the ascent direction `gradient` (beta 0.9 and 0.999, epsilon 1e-8).
+    fn adam_step(&mut self, config: &Config, gradient: f64) -> f64 {
+        let [m, v, t] = &mut self.adam;
+        *m = 0.9 * *m + 0.1 * gradient;
+        *v = 0.999 * *v + 0.001 * gradient * gradient;
+        *t += 1.0;
+        let (m, v) = (*m / (1.0 - libm::pow(0.9, *t)), *v / (1.0 - libm::pow(0.999, *t)));
+        config.lr * m / (v.sqrt() + 1e-8)
+    }
+
+    fn save(&self, name: &str, archive: &mut Archive) -> Result<()> {
+        let [m, v, t] = self.adam;
+        archive.put_f64(name, &[6], &[self.integral, self.proportional, self.smoothed, m, v, t])?;
+        let history: Vec<f64> = self.history.iter().copied().collect();
+        Ok(archive.put_f64(&format!("{name}.history"), &[history.len()], &history)?)
+    }
+
+    fn load(&mut self, name: &str, archive: &Archive) -> Result<()> {
+        let state = archive.f64(name, &[6])?;
+        [self.integral, self.proportional, self.smoothed] = [state[0], state[1], state[2]];
+        self.adam = [state[3], state[4], state[5]];
+        let name = format!("{name}.history");
+        let shape = archive.shape(&name).unwrap_or(&[1]).to_vec();
+        self.history = archive.f64(&name, &shape)?.into();
+        Ok(())
+    }
+}
+
+/// Multipliers are never negative; above, only what the normalisation cannot bear is cut off.
+fn clamp(config: &Config, multiplier: f64) -> f64 {
+    let most = match config.norm {
+        Norm::Sum => f64::INFINITY,
+        Norm::Difference => 1.0,
+        Norm::Plain => config.max,
+    };
+    multiplier.clamp(0.0, most)
+}
