@@ -1,0 +1,79 @@
+//! A plain f64 network, to differentiate numerically.
+#![allow(dead_code)]
+
+use tony_nn::{Activation, Mlp, Normaliser};
+use tony_random::Stream;
+
+/// Outputs of one row, layer by layer as the parameters' layout says.
+pub fn forward(mlp: &Mlp, params: &[f64], x: &[f64]) -> Vec<f64> {
+    let mut a = x.to_vec();
+    let mut at = 0;
+    let layers = mlp.sizes().len() - 1;
+    for l in 0..layers {
+        let (inputs, outputs) = (mlp.sizes()[l], mlp.sizes()[l + 1]);
+        let (weights, bias) = (&params[at..at + inputs * outputs], &params[at + inputs * outputs..]);
+        let z = |o: usize| (0..inputs).fold(bias[o], |sum, i| sum + a[i] * weights[i * outputs + o]);
+        a = (0..outputs).map(z).collect();
+        at += (inputs + 1) * outputs;
+        if l + 1 < layers {
+            a.iter_mut().for_each(|a| match mlp.activation() {
+                Activation::Tanh => *a = libm::tanh(*a),
+                Activation::Relu => *a = a.max(0.0),
+            });
+        }
+    }
+    a
+}
+
+pub fn normals(n: usize, scale: f64, stream: &mut Stream) -> Vec<f32> {
+    (0..n).map(|_| (scale * stream.normal()) as f32).collect()
+}
+
+pub fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| f64::from(*v)).collect()
+}
+
+/// Random parameters that keep the signal's size through the layers, biases included.
+pub fn params(mlp: &Mlp, stream: &mut Stream) -> Vec<f32> {
+    let sizes = mlp.sizes();
+    sizes.windows(2).flat_map(|s| normals((s[0] + 1) * s[1], 1.0 / (s[0] as f64).sqrt(), stream)).collect()
+}
+
+/// Shapes that hit every tail of the kernels: widths below, at and beyond a vector, a tile and a block; one to four layers.
+pub const SHAPES: &[&[usize]] =
+    &[&[1, 1], &[3, 17], &[60, 64, 2], &[17, 65, 3, 1], &[60, 64, 64, 2], &[5, 33, 1, 17, 4], &[64, 128, 65]];
+/// Row counts around the single-row path, a block, and several lanes.
+pub const ROWS: &[usize] = &[1, 3, 9, 64, 65, 200];
+
+/// A batch with everything in it: more rows than are used, an index with repeats, a normaliser that has seen data.
+pub struct Batch {
+    pub data: Vec<f32>,
+    pub index: Vec<u32>,
+    pub normaliser: Normaliser,
+}
+
+pub fn batch(width: usize, n: usize, stream: &mut Stream) -> Batch {
+    let data: Vec<f32> = normals((n + 5) * width, 3.0, stream).iter().map(|x| x + 1.0).collect();
+    let index = (0..n).map(|_| stream.below(n + 5) as u32).collect();
+    let mut normaliser = Normaliser::new(width, 2.0);
+    normaliser.update(&data);
+    Batch { data, index, normaliser }
+}
+
+impl Batch {
+    pub fn rows(&self) -> tony_nn::Rows<'_> {
+        let width = self.normaliser.width();
+        tony_nn::Rows { data: &self.data, width, index: Some(&self.index), normaliser: Some(&self.normaliser) }
+    }
+
+    /// The rows as the network sees them, in f64.
+    pub fn seen(&self) -> Vec<Vec<f64>> {
+        let width = self.normaliser.width();
+        let (mean, std) = (self.normaliser.mean(), self.normaliser.std());
+        let row = |i: &u32| {
+            let x = &self.data[*i as usize * width..(*i as usize + 1) * width];
+            (0..width).map(|j| ((f64::from(x[j]) - mean[j]) / std[j].max(0.01)).clamp(-2.0, 2.0)).collect()
+        };
+        self.index.iter().map(row).collect()
+    }
+}

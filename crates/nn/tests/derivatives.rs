@@ -1,0 +1,181 @@
+//! Every derivative and product against central differences of a plain f64 network.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{ROWS, SHAPES, batch, forward, normals, params, wide};
+use tony_nn::{Activation, Mlp, Workspace};
+use tony_random::Stream;
+
+/// Central differences in f64 are good to 1e-8 here. What is left is f32: up to 130 roundings of 6e-8 in a chain
+/// through each of up to four layers and 200 rows, relative to the largest element of the same vector (elements cancel).
+const TOLERANCE: f64 = 1e-5;
+
+/// Step of a central difference: near the cube root of f64's precision; far smaller for relu, which has no third derivative but kinks to
+/// step over (some 10,000 units take part).
+fn step(mlp: &Mlp) -> f64 {
+    match mlp.activation() {
+        Activation::Tanh => 1e-5,
+        Activation::Relu => 1e-7,
+    }
+}
+
+/// Every shape, activation and row count, with a stream of its own.
+fn cases(mut test: impl FnMut(&Mlp, usize, &mut Stream)) {
+    for (s, sizes) in SHAPES.iter().enumerate() {
+        for activation in [Activation::Tanh, Activation::Relu] {
+            let mlp = Mlp::new(sizes, activation).unwrap();
+            for &n in ROWS {
+                test(&mlp, n, &mut Stream::new(s as u64, "derivatives", n as u64));
+            }
+        }
+    }
+}
+
+fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
+    values.into_iter().fold(0.0, |largest, v| v.abs().max(largest))
+}
+
+/// `count` different elements (all, if there are no more), so that large networks stay affordable.
+fn some(n: usize, count: usize, stream: &mut Stream) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..n).collect();
+    stream.shuffle(&mut all);
+    all.truncate(count);
+    all
+}
+
+/// `(f(p + h e) - f(p - h e)) / 2h` where `e` is a direction.
+fn central(step: f64, p: &[f64], direction: &[f64], mut f: impl FnMut(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    let mut at = |h: f64| f(&p.iter().zip(direction).map(|(p, d)| p + h * d).collect::<Vec<_>>());
+    at(step).iter().zip(at(-step)).map(|(plus, minus)| (plus - minus) / (2.0 * step)).collect()
+}
+
+fn partial(step: f64, p: &[f64], i: usize, f: impl FnMut(&[f64]) -> Vec<f64>) -> f64 {
+    let mut unit = vec![0.0; p.len()];
+    unit[i] = 1.0;
+    central(step, p, &unit, f)[0]
+}
+
+#[test]
+fn forward_is_the_network() {
+    cases(|mlp, n, stream| {
+        let (p, x) = (params(mlp, stream), batch(mlp.input(), n, stream));
+        let mut y = vec![0.0; n * mlp.output()];
+        mlp.forward(&p, &x.rows(), &mut y);
+        let expected: Vec<f64> = x.seen().iter().flat_map(|x| forward(mlp, &wide(&p), x)).collect();
+        let scale = largest(expected.iter().copied()).max(1.0);
+        for (y, expected) in y.iter().zip(&expected) {
+            assert!((f64::from(*y) - expected).abs() < TOLERANCE * scale, "{mlp:?} {n}: {y} for {expected}");
+        }
+    });
+}
+
+#[test]
+fn gradient_is_the_derivative_of_the_loss_and_sums_are_complete() {
+    cases(|mlp, n, stream| {
+        let (p, x) = (params(mlp, stream), batch(mlp.input(), n, stream));
+        let c = normals(n * mlp.output(), 1.0, stream);
+        // Loss: sum of c y + y^2 / 2, so that dy = c + y.
+        let head = |first: usize, y: &[f32], dy: &mut [f32], sums: &mut [f64]| {
+            for (i, (y, dy)) in y.iter().zip(dy).enumerate() {
+                let c = c[first * mlp.output() + i];
+                *dy = c + y;
+                sums[0] += f64::from(*y) * (f64::from(c) + f64::from(*y) / 2.0);
+                sums[1] += 1.0;
+            }
+        };
+        let mut grad = vec![f32::NAN; mlp.num_params()];
+        let mut sums = [f64::NAN; 2];
+        mlp.gradient(&p, &x.rows(), &head, &mut grad, &mut sums, &mut Workspace::default());
+
+        let seen = x.seen();
+        let loss = |p: &[f64]| {
+            let y = seen.iter().flat_map(|x| forward(mlp, p, x));
+            vec![y.zip(&c).map(|(y, c)| y * (f64::from(*c) + y / 2.0)).sum::<f64>()]
+        };
+        let p = wide(&p);
+        let scale = largest(wide(&grad)).max(1.0);
+        for i in some(p.len(), 12, stream) {
+            let expected = partial(step(mlp), &p, i, loss);
+            assert!(
+                (f64::from(grad[i]) - expected).abs() < TOLERANCE * scale,
+                "{mlp:?} {n} {i}: {} for {expected}",
+                grad[i]
+            );
+        }
+        let expected = loss(&p)[0];
+        assert!((sums[0] - expected).abs() < TOLERANCE * (n as f64 * scale), "{mlp:?} {n}: {} for {expected}", sums[0]);
+        assert_eq!(sums[1], (n * mlp.output()) as f64);
+    });
+}
+
+#[test]
+fn jvp_is_the_directional_derivative() {
+    cases(|mlp, n, stream| {
+        let (p, v, x) = (params(mlp, stream), params(mlp, stream), batch(mlp.input(), n, stream));
+        let (mut y, mut jv) = (vec![0.0; n * mlp.output()], vec![0.0; n * mlp.output()]);
+        mlp.jvp(&p, &v, &x.rows(), &mut y, &mut jv);
+        let mut forward_only = vec![0.0; n * mlp.output()];
+        mlp.forward(&p, &x.rows(), &mut forward_only);
+        assert_eq!(y, forward_only);
+        let seen = x.seen();
+        let expected =
+            central(step(mlp), &wide(&p), &wide(&v), |p| seen.iter().flat_map(|x| forward(mlp, p, x)).collect());
+        let scale = largest(expected.iter().copied()).max(1.0);
+        for (jv, expected) in jv.iter().zip(&expected) {
+            assert!((f64::from(*jv) - expected).abs() < TOLERANCE * scale, "{mlp:?} {n}: {jv} for {expected}");
+        }
+    });
+}
+
+/// `M` of the tests below: different for every row and output, positive.
+fn metric(i: usize) -> f64 {
+    0.5 + (i % 7) as f64 / 4.0
+}
+
+fn product(mlp: &Mlp, p: &[f32], v: &[f32], x: &common::Batch, work: &mut Workspace) -> Vec<f32> {
+    let mut out = vec![f32::NAN; p.len()];
+    let head = |first: usize, _: &[f32], jv: &mut [f32], _: &mut [f64]| {
+        for (i, jv) in jv.iter_mut().enumerate() {
+            *jv *= metric(first * mlp.output() + i) as f32;
+        }
+    };
+    mlp.gauss_newton(p, v, &x.rows(), &head, &mut out, &mut [], work);
+    out
+}
+
+#[test]
+fn gauss_newton_is_the_product_of_jacobians() {
+    cases(|mlp, n, stream| {
+        let (p, v, x) = (params(mlp, stream), params(mlp, stream), batch(mlp.input(), n, stream));
+        let out = product(mlp, &p, &v, &x, &mut Workspace::default());
+        let seen = x.seen();
+        let (p, v) = (wide(&p), wide(&v));
+        let outputs = |p: &[f64]| seen.iter().flat_map(|x| forward(mlp, p, x)).collect::<Vec<_>>();
+        let mjv: Vec<f64> =
+            central(step(mlp), &p, &v, outputs).iter().enumerate().map(|(i, jv)| metric(i) * jv).collect();
+        let scale = largest(wide(&out)).max(1.0);
+        for i in some(p.len(), 8, stream) {
+            let expected = partial(step(mlp), &p, i, |p| vec![outputs(p).iter().zip(&mjv).map(|(y, m)| y * m).sum()]);
+            assert!(
+                (f64::from(out[i]) - expected).abs() < TOLERANCE * scale,
+                "{mlp:?} {n} {i}: {} for {expected}",
+                out[i]
+            );
+        }
+    });
+}
+
+#[test]
+fn gauss_newton_is_symmetric_and_positive() {
+    cases(|mlp, n, stream| {
+        let (p, u, v) = (params(mlp, stream), params(mlp, stream), params(mlp, stream));
+        let x = batch(mlp.input(), n, stream);
+        let mut work = Workspace::default();
+        let (gu, gv) = (product(mlp, &p, &u, &x, &mut work), product(mlp, &p, &v, &x, &mut work));
+        let scale = tony_nn::norm(&u) * tony_nn::norm(&gv);
+        assert!((tony_nn::dot(&u, &gv) - tony_nn::dot(&v, &gu)).abs() < TOLERANCE * scale, "{mlp:?} {n}");
+        // Positive but for rounding: relu may hide every parameter but the last bias, which is never hidden.
+        assert!(tony_nn::dot(&v, &gv) > 0.0, "{mlp:?} {n}");
+    });
+}
