@@ -19,6 +19,8 @@ use crate::{Error, Library, Result};
 pub const VERSION: &str = "3.17.0";
 /// Name of the shared library, in the wheel and in the cache.
 const FILE: &str = "libmujoco.so.3.17.0";
+/// The same in the wheel.
+pub const MEMBER: &str = "mujoco/libmujoco.so.3.17.0";
 /// SHA-256 of that file in the wheel for `manylinux_2_28_x86_64`.
 const SHA256: &str = "23496b023ee80fb61ab71167e94bc649f9941710fde96b18bb8204fb332523ad";
 
@@ -92,7 +94,7 @@ fn fetch(environment: &Environment, cached: &Path) -> Result<()> {
     let wheel = download_wheel(environment, scratch.path())?;
     let damaged = |reason: String| Error::DamagedDownload { path: wheel.clone(), reason };
     let mut archive = zip::ZipArchive::new(fs::File::open(&wheel)?).map_err(|error| damaged(error.to_string()))?;
-    let mut entry = archive.by_name(&format!("mujoco/{FILE}")).map_err(|error| damaged(error.to_string()))?;
+    let mut entry = archive.by_name(MEMBER).map_err(|error| damaged(error.to_string()))?;
     std::io::copy(&mut entry, library.as_file_mut()).map_err(|error| match error.kind() {
         std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput => damaged(error.to_string()),
         _ => unwritable(folder)(error),

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     pub name: &'static str,
-    offset: usize,
+    pub offset: usize,
 }
 
 impl Size {
@@ -25,30 +25,18 @@ impl Size {
 }
 
 /// An array that a pointer in the structure leads to: `rows` objects of `columns` numbers each.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Array<T> {
-    pub name: &'static str,
-    pub offset: usize,
-    pub rows: Size,
-    pub columns: usize,
-    kind: PhantomData<T>,
+    name: &'static str,
+    offset: usize,
+    rows: Size,
+    columns: usize,
+    element: PhantomData<T>,
 }
 
-impl<T> Clone for Array<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<T> Copy for Array<T> {}
-
-impl<T> Array<T> {
+impl<T: Number> Array<T> {
     pub const fn new(name: &'static str, offset: usize, rows: Size, columns: usize) -> Self {
-        Array { name, offset, rows, columns, kind: PhantomData }
-    }
-
-    /// (name, offset, rows, columns, bytes of an element).
-    pub const fn facts(self) -> (&'static str, usize, Size, usize, usize) {
-        (self.name, self.offset, self.rows, self.columns, size_of::<T>())
+        Array { name, offset, rows, columns, element: PhantomData }
     }
 
     /// # Safety
@@ -79,18 +67,29 @@ impl<T> Array<T> {
             std::slice::from_raw_parts_mut(owner.add(self.offset).cast::<*mut T>().read(), len)
         }
     }
+
+    pub const fn entry(self) -> Entry {
+        Entry {
+            name: self.name,
+            offset: self.offset,
+            shape: Shape::Array(self.rows, self.columns),
+            read: T::read,
+            bytes: size_of::<T>(),
+        }
+    }
 }
 
 /// `N` numbers that lie in the structure itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<T, const N: usize> {
+    name: &'static str,
     pub offset: usize,
-    kind: PhantomData<T>,
+    element: PhantomData<T>,
 }
 
-impl<T: Copy, const N: usize> Place<T, N> {
-    pub const fn new(offset: usize) -> Self {
-        Place { offset, kind: PhantomData }
+impl<T: Number, const N: usize> Place<T, N> {
+    pub const fn new(name: &'static str, offset: usize) -> Self {
+        Place { name, offset, element: PhantomData }
     }
 
     /// # Safety
@@ -100,9 +99,13 @@ impl<T: Copy, const N: usize> Place<T, N> {
         // SAFETY: the caller vouches for the structure; the field is N numbers of this type.
         unsafe { owner.add(self.offset).cast::<[T; N]>().read() }
     }
+
+    pub const fn entry(self) -> Entry {
+        Entry { name: self.name, offset: self.offset, shape: Shape::Inside(N), read: T::read, bytes: size_of::<T>() }
+    }
 }
 
-impl<T: Copy> Place<T, 1> {
+impl<T: Number> Place<T, 1> {
     /// # Safety
     /// As [`Place::array`].
     #[inline]
@@ -110,4 +113,52 @@ impl<T: Copy> Place<T, 1> {
         // SAFETY: as in `array`.
         unsafe { owner.add(self.offset).cast::<T>().read() }
     }
+}
+
+/// Types of numbers that MuJoCo's fields have.
+pub trait Number: Copy {
+    /// Read one as `f64`, for the proof of the table.
+    ///
+    /// # Safety
+    /// `at` points to a number of this type.
+    unsafe fn read(at: *const u8) -> f64;
+}
+
+macro_rules! number {
+    ($($type:ty)*) => {
+        $(impl Number for $type {
+            unsafe fn read(at: *const u8) -> f64 {
+                // SAFETY: the caller vouches for the type.
+                unsafe { at.cast::<$type>().read() as f64 }
+            }
+        })*
+    };
+}
+number!(f64 f32 i64 i32 u8);
+
+impl Number for bool {
+    unsafe fn read(at: *const u8) -> f64 {
+        // SAFETY: as above; read as a byte, so that a wrong table cannot make an invalid `bool`.
+        unsafe { f64::from(at.read()) }
+    }
+}
+
+/// A line of the table without its type, for the proof.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub name: &'static str,
+    pub offset: usize,
+    pub shape: Shape,
+    pub read: unsafe fn(*const u8) -> f64,
+    /// Bytes of a number.
+    pub bytes: usize,
+}
+
+/// Where the numbers of an [`Entry`] are.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// Behind a pointer: rows, columns.
+    Array(Size, usize),
+    /// In the structure: how many.
+    Inside(usize),
 }

@@ -3,11 +3,10 @@
 //! Made by `cargo run -p xtask -- mujoco-fields` from the headers in the wheel of that version; do not edit.
 //! `Library::open` proves the table on a model whose sizes and values are known.
 
-use super::field::{Array, Place, Size};
+use crate::field::{Array, Entry, Place, Size};
 
 pub const VERSION: i32 = 3017000;
 pub const SIZEOF_CONTACT: usize = 584;
-pub const SIZEOF_WARNING: usize = 8;
 pub const WARNINGS: usize = 7;
 pub const STATE_INTEGRATION: i32 = 16383;
 
@@ -40,8 +39,39 @@ pub mod model {
     pub const NSENSORDATA: Size = Size::new("nsensordata", 744);
     pub const NPLUGINSTATE: Size = Size::new("npluginstate", 752);
     pub const NHISTORY: Size = Size::new("nhistory", 760);
+    pub const NBUFFER: Size = Size::new("nbuffer", 776);
+    pub const SIZES: &[Size] = &[
+        NQ,
+        NV,
+        NU,
+        NACTUATOR,
+        NOUT,
+        NA,
+        NBODY,
+        NJNT,
+        NTREE,
+        NC,
+        NGEOM,
+        NSITE,
+        NMESH,
+        NPAIR,
+        NEXCLUDE,
+        NEQ,
+        NTENDON,
+        NWRAP,
+        NSENSOR,
+        NKEY,
+        NMOCAP,
+        NPLUGIN,
+        NUSERDATA,
+        NSENSORDATA,
+        NPLUGINSTATE,
+        NHISTORY,
+        NBUFFER,
+    ];
     pub const OPT: usize = 792;
     pub const STAT: usize = 1728;
+    pub const BUFFER: usize = 1784;
     pub const QPOS0: Array<f64> = Array::new("qpos0", 1792, NQ, 1);
     pub const QPOS_SPRING: Array<f64> = Array::new("qpos_spring", 1800, NQ, 1);
     pub const BODY_PARENTID: Array<i32> = Array::new("body_parentid", 1808, NBODY, 1);
@@ -169,147 +199,144 @@ pub mod model {
     pub const SENSOR_ADR: Array<i32> = Array::new("sensor_adr", 5104, NSENSOR, 1);
     pub const SENSOR_CUTOFF: Array<f64> = Array::new("sensor_cutoff", 5112, NSENSOR, 1);
     pub const SENSOR_NOISE: Array<f64> = Array::new("sensor_noise", 5120, NSENSOR, 1);
-    /// Every array, for the proof at load.
-    pub const ARRAYS: &[(&str, usize, Size, usize, usize)] = &[
-        QPOS0.facts(),
-        QPOS_SPRING.facts(),
-        BODY_PARENTID.facts(),
-        BODY_ROOTID.facts(),
-        BODY_WELDID.facts(),
-        BODY_MOCAPID.facts(),
-        BODY_JNTNUM.facts(),
-        BODY_JNTADR.facts(),
-        BODY_DOFNUM.facts(),
-        BODY_DOFADR.facts(),
-        BODY_GEOMNUM.facts(),
-        BODY_GEOMADR.facts(),
-        BODY_SAMEFRAME.facts(),
-        BODY_POS.facts(),
-        BODY_QUAT.facts(),
-        BODY_IPOS.facts(),
-        BODY_IQUAT.facts(),
-        BODY_MASS.facts(),
-        BODY_SUBTREEMASS.facts(),
-        BODY_INERTIA.facts(),
-        BODY_INVWEIGHT0.facts(),
-        BODY_GRAVCOMP.facts(),
-        JNT_TYPE.facts(),
-        JNT_QPOSADR.facts(),
-        JNT_DOFADR.facts(),
-        JNT_BODYID.facts(),
-        JNT_GROUP.facts(),
-        JNT_LIMITED.facts(),
-        JNT_ACTFRCLIMITED.facts(),
-        JNT_SOLREF.facts(),
-        JNT_SOLIMP.facts(),
-        JNT_POS.facts(),
-        JNT_AXIS.facts(),
-        JNT_STIFFNESS.facts(),
-        JNT_RANGE.facts(),
-        JNT_ACTFRCRANGE.facts(),
-        JNT_MARGIN.facts(),
-        DOF_BODYID.facts(),
-        DOF_JNTID.facts(),
-        DOF_PARENTID.facts(),
-        DOF_SOLREF.facts(),
-        DOF_SOLIMP.facts(),
-        DOF_FRICTIONLOSS.facts(),
-        DOF_ARMATURE.facts(),
-        DOF_DAMPING.facts(),
-        DOF_INVWEIGHT0.facts(),
-        DOF_M0.facts(),
-        GEOM_TYPE.facts(),
-        GEOM_CONTYPE.facts(),
-        GEOM_CONAFFINITY.facts(),
-        GEOM_CONDIM.facts(),
-        GEOM_BODYID.facts(),
-        GEOM_DATAID.facts(),
-        GEOM_GROUP.facts(),
-        GEOM_PRIORITY.facts(),
-        GEOM_SAMEFRAME.facts(),
-        GEOM_SOLMIX.facts(),
-        GEOM_SOLREF.facts(),
-        GEOM_SOLIMP.facts(),
-        GEOM_SIZE.facts(),
-        GEOM_AABB.facts(),
-        GEOM_RBOUND.facts(),
-        GEOM_POS.facts(),
-        GEOM_QUAT.facts(),
-        GEOM_FRICTION.facts(),
-        GEOM_MARGIN.facts(),
-        GEOM_GAP.facts(),
-        GEOM_RGBA.facts(),
-        SITE_TYPE.facts(),
-        SITE_BODYID.facts(),
-        SITE_GROUP.facts(),
-        SITE_SAMEFRAME.facts(),
-        SITE_SIZE.facts(),
-        SITE_POS.facts(),
-        SITE_QUAT.facts(),
-        SITE_RGBA.facts(),
-        EQ_TYPE.facts(),
-        EQ_OBJ1ID.facts(),
-        EQ_OBJ2ID.facts(),
-        EQ_OBJTYPE.facts(),
-        EQ_ACTIVE0.facts(),
-        EQ_SOLREF.facts(),
-        EQ_SOLIMP.facts(),
-        EQ_DATA.facts(),
-        EXCLUDE_SIGNATURE.facts(),
-        TENDON_ADR.facts(),
-        TENDON_NUM.facts(),
-        TENDON_LIMITED.facts(),
-        TENDON_SOLREF_LIM.facts(),
-        TENDON_SOLIMP_LIM.facts(),
-        TENDON_RANGE.facts(),
-        TENDON_MARGIN.facts(),
-        TENDON_STIFFNESS.facts(),
-        TENDON_DAMPING.facts(),
-        TENDON_FRICTIONLOSS.facts(),
-        TENDON_LENGTHSPRING.facts(),
-        TENDON_LENGTH0.facts(),
-        TENDON_INVWEIGHT0.facts(),
-        WRAP_TYPE.facts(),
-        WRAP_OBJID.facts(),
-        WRAP_PRM.facts(),
-        ACTUATOR_TRNTYPE.facts(),
-        ACTUATOR_DYNTYPE.facts(),
-        ACTUATOR_GAINTYPE.facts(),
-        ACTUATOR_BIASTYPE.facts(),
-        ACTUATOR_TRNID.facts(),
-        ACTUATOR_ACTADR.facts(),
-        ACTUATOR_ACTNUM.facts(),
-        ACTUATOR_DYNPRM.facts(),
-        ACTUATOR_GAINPRM.facts(),
-        ACTUATOR_BIASPRM.facts(),
-        ACTUATOR_CTRLLIMITED.facts(),
-        ACTUATOR_CTRLRANGE.facts(),
-        ACTUATOR_FORCELIMITED.facts(),
-        ACTUATOR_FORCERANGE.facts(),
-        ACTUATOR_GEAR.facts(),
-        ACTUATOR_ACC0.facts(),
-        ACTUATOR_LENGTH0.facts(),
-        SENSOR_TYPE.facts(),
-        SENSOR_OBJTYPE.facts(),
-        SENSOR_OBJID.facts(),
-        SENSOR_REFTYPE.facts(),
-        SENSOR_REFID.facts(),
-        SENSOR_DIM.facts(),
-        SENSOR_ADR.facts(),
-        SENSOR_CUTOFF.facts(),
-        SENSOR_NOISE.facts(),
+    pub const ARRAYS: &[Entry] = &[
+        QPOS0.entry(),
+        QPOS_SPRING.entry(),
+        BODY_PARENTID.entry(),
+        BODY_ROOTID.entry(),
+        BODY_WELDID.entry(),
+        BODY_MOCAPID.entry(),
+        BODY_JNTNUM.entry(),
+        BODY_JNTADR.entry(),
+        BODY_DOFNUM.entry(),
+        BODY_DOFADR.entry(),
+        BODY_GEOMNUM.entry(),
+        BODY_GEOMADR.entry(),
+        BODY_SAMEFRAME.entry(),
+        BODY_POS.entry(),
+        BODY_QUAT.entry(),
+        BODY_IPOS.entry(),
+        BODY_IQUAT.entry(),
+        BODY_MASS.entry(),
+        BODY_SUBTREEMASS.entry(),
+        BODY_INERTIA.entry(),
+        BODY_INVWEIGHT0.entry(),
+        BODY_GRAVCOMP.entry(),
+        JNT_TYPE.entry(),
+        JNT_QPOSADR.entry(),
+        JNT_DOFADR.entry(),
+        JNT_BODYID.entry(),
+        JNT_GROUP.entry(),
+        JNT_LIMITED.entry(),
+        JNT_ACTFRCLIMITED.entry(),
+        JNT_SOLREF.entry(),
+        JNT_SOLIMP.entry(),
+        JNT_POS.entry(),
+        JNT_AXIS.entry(),
+        JNT_STIFFNESS.entry(),
+        JNT_RANGE.entry(),
+        JNT_ACTFRCRANGE.entry(),
+        JNT_MARGIN.entry(),
+        DOF_BODYID.entry(),
+        DOF_JNTID.entry(),
+        DOF_PARENTID.entry(),
+        DOF_SOLREF.entry(),
+        DOF_SOLIMP.entry(),
+        DOF_FRICTIONLOSS.entry(),
+        DOF_ARMATURE.entry(),
+        DOF_DAMPING.entry(),
+        DOF_INVWEIGHT0.entry(),
+        DOF_M0.entry(),
+        GEOM_TYPE.entry(),
+        GEOM_CONTYPE.entry(),
+        GEOM_CONAFFINITY.entry(),
+        GEOM_CONDIM.entry(),
+        GEOM_BODYID.entry(),
+        GEOM_DATAID.entry(),
+        GEOM_GROUP.entry(),
+        GEOM_PRIORITY.entry(),
+        GEOM_SAMEFRAME.entry(),
+        GEOM_SOLMIX.entry(),
+        GEOM_SOLREF.entry(),
+        GEOM_SOLIMP.entry(),
+        GEOM_SIZE.entry(),
+        GEOM_AABB.entry(),
+        GEOM_RBOUND.entry(),
+        GEOM_POS.entry(),
+        GEOM_QUAT.entry(),
+        GEOM_FRICTION.entry(),
+        GEOM_MARGIN.entry(),
+        GEOM_GAP.entry(),
+        GEOM_RGBA.entry(),
+        SITE_TYPE.entry(),
+        SITE_BODYID.entry(),
+        SITE_GROUP.entry(),
+        SITE_SAMEFRAME.entry(),
+        SITE_SIZE.entry(),
+        SITE_POS.entry(),
+        SITE_QUAT.entry(),
+        SITE_RGBA.entry(),
+        EQ_TYPE.entry(),
+        EQ_OBJ1ID.entry(),
+        EQ_OBJ2ID.entry(),
+        EQ_OBJTYPE.entry(),
+        EQ_ACTIVE0.entry(),
+        EQ_SOLREF.entry(),
+        EQ_SOLIMP.entry(),
+        EQ_DATA.entry(),
+        EXCLUDE_SIGNATURE.entry(),
+        TENDON_ADR.entry(),
+        TENDON_NUM.entry(),
+        TENDON_LIMITED.entry(),
+        TENDON_SOLREF_LIM.entry(),
+        TENDON_SOLIMP_LIM.entry(),
+        TENDON_RANGE.entry(),
+        TENDON_MARGIN.entry(),
+        TENDON_STIFFNESS.entry(),
+        TENDON_DAMPING.entry(),
+        TENDON_FRICTIONLOSS.entry(),
+        TENDON_LENGTHSPRING.entry(),
+        TENDON_LENGTH0.entry(),
+        TENDON_INVWEIGHT0.entry(),
+        WRAP_TYPE.entry(),
+        WRAP_OBJID.entry(),
+        WRAP_PRM.entry(),
+        ACTUATOR_TRNTYPE.entry(),
+        ACTUATOR_DYNTYPE.entry(),
+        ACTUATOR_GAINTYPE.entry(),
+        ACTUATOR_BIASTYPE.entry(),
+        ACTUATOR_TRNID.entry(),
+        ACTUATOR_ACTADR.entry(),
+        ACTUATOR_ACTNUM.entry(),
+        ACTUATOR_DYNPRM.entry(),
+        ACTUATOR_GAINPRM.entry(),
+        ACTUATOR_BIASPRM.entry(),
+        ACTUATOR_CTRLLIMITED.entry(),
+        ACTUATOR_CTRLRANGE.entry(),
+        ACTUATOR_FORCELIMITED.entry(),
+        ACTUATOR_FORCERANGE.entry(),
+        ACTUATOR_GEAR.entry(),
+        ACTUATOR_ACC0.entry(),
+        ACTUATOR_LENGTH0.entry(),
+        SENSOR_TYPE.entry(),
+        SENSOR_OBJTYPE.entry(),
+        SENSOR_OBJID.entry(),
+        SENSOR_REFTYPE.entry(),
+        SENSOR_REFID.entry(),
+        SENSOR_DIM.entry(),
+        SENSOR_ADR.entry(),
+        SENSOR_CUTOFF.entry(),
+        SENSOR_NOISE.entry(),
     ];
 }
 
 /// `mjData`.
 pub mod data {
     use super::*;
-    pub const TIME: Place<f64, 1> = Place::new(160648);
-    pub const NCON: Place<i32, 1> = Place::new(160560);
-    pub const NEFC: Place<i32, 1> = Place::new(160576);
-    pub const ENERGY: Place<f64, 2> = Place::new(160656);
     pub const WARNING: usize = 160264;
     pub const CONTACT: usize = 161472;
+    pub const BUFFER: usize = 160672;
+    pub const ARENA: usize = 160680;
     pub const QPOS: Array<f64> = Array::new("qpos", 160688, model::NQ, 1);
     pub const QVEL: Array<f64> = Array::new("qvel", 160696, model::NV, 1);
     pub const ACT: Array<f64> = Array::new("act", 160704, model::NA, 1);
@@ -352,126 +379,168 @@ pub mod data {
     pub const CACC: Array<f64> = Array::new("cacc", 161448, model::NBODY, 6);
     pub const CFRC_INT: Array<f64> = Array::new("cfrc_int", 161456, model::NBODY, 6);
     pub const CFRC_EXT: Array<f64> = Array::new("cfrc_ext", 161464, model::NBODY, 6);
-    /// Every array, for the proof at load.
-    pub const ARRAYS: &[(&str, usize, Size, usize, usize)] = &[
-        QPOS.facts(),
-        QVEL.facts(),
-        ACT.facts(),
-        QACC_WARMSTART.facts(),
-        CTRL.facts(),
-        QFRC_APPLIED.facts(),
-        XFRC_APPLIED.facts(),
-        EQ_ACTIVE.facts(),
-        MOCAP_POS.facts(),
-        MOCAP_QUAT.facts(),
-        QACC.facts(),
-        ACT_DOT.facts(),
-        USERDATA.facts(),
-        SENSORDATA.facts(),
-        XPOS.facts(),
-        XQUAT.facts(),
-        XMAT.facts(),
-        XIPOS.facts(),
-        XIMAT.facts(),
-        XANCHOR.facts(),
-        XAXIS.facts(),
-        GEOM_XPOS.facts(),
-        GEOM_XMAT.facts(),
-        SITE_XPOS.facts(),
-        SITE_XMAT.facts(),
-        SUBTREE_COM.facts(),
-        CINERT.facts(),
-        TEN_LENGTH.facts(),
-        TEN_VELOCITY.facts(),
-        ACTUATOR_LENGTH.facts(),
-        ACTUATOR_VELOCITY.facts(),
-        CVEL.facts(),
-        QFRC_BIAS.facts(),
-        QFRC_PASSIVE.facts(),
-        SUBTREE_LINVEL.facts(),
-        SUBTREE_ANGMOM.facts(),
-        ACTUATOR_FORCE.facts(),
-        QFRC_ACTUATOR.facts(),
-        QFRC_CONSTRAINT.facts(),
-        CACC.facts(),
-        CFRC_INT.facts(),
-        CFRC_EXT.facts(),
+    pub const ARRAYS: &[Entry] = &[
+        QPOS.entry(),
+        QVEL.entry(),
+        ACT.entry(),
+        QACC_WARMSTART.entry(),
+        CTRL.entry(),
+        QFRC_APPLIED.entry(),
+        XFRC_APPLIED.entry(),
+        EQ_ACTIVE.entry(),
+        MOCAP_POS.entry(),
+        MOCAP_QUAT.entry(),
+        QACC.entry(),
+        ACT_DOT.entry(),
+        USERDATA.entry(),
+        SENSORDATA.entry(),
+        XPOS.entry(),
+        XQUAT.entry(),
+        XMAT.entry(),
+        XIPOS.entry(),
+        XIMAT.entry(),
+        XANCHOR.entry(),
+        XAXIS.entry(),
+        GEOM_XPOS.entry(),
+        GEOM_XMAT.entry(),
+        SITE_XPOS.entry(),
+        SITE_XMAT.entry(),
+        SUBTREE_COM.entry(),
+        CINERT.entry(),
+        TEN_LENGTH.entry(),
+        TEN_VELOCITY.entry(),
+        ACTUATOR_LENGTH.entry(),
+        ACTUATOR_VELOCITY.entry(),
+        CVEL.entry(),
+        QFRC_BIAS.entry(),
+        QFRC_PASSIVE.entry(),
+        SUBTREE_LINVEL.entry(),
+        SUBTREE_ANGMOM.entry(),
+        ACTUATOR_FORCE.entry(),
+        QFRC_ACTUATOR.entry(),
+        QFRC_CONSTRAINT.entry(),
+        CACC.entry(),
+        CFRC_INT.entry(),
+        CFRC_EXT.entry(),
     ];
+    pub const TIME: Place<f64, 1> = Place::new("time", 160648);
+    pub const NCON: Place<i32, 1> = Place::new("ncon", 160560);
+    pub const NEFC: Place<i32, 1> = Place::new("nefc", 160576);
+    pub const NBUFFER: Place<i64, 1> = Place::new("nbuffer", 8);
+    pub const NARENA: Place<i64, 1> = Place::new("narena", 0);
+    pub const PLACES: &[Entry] = &[TIME.entry(), NCON.entry(), NEFC.entry(), NBUFFER.entry(), NARENA.entry()];
 }
 
 /// `mjOption`.
 pub mod option {
     use super::*;
 
-    pub const CCD_ITERATIONS: Place<i32, 1> = Place::new(276);
-    pub const CCD_TOLERANCE: Place<f64, 1> = Place::new(40);
-    pub const CONE: Place<i32, 1> = Place::new(252);
-    pub const DENSITY: Place<f64, 1> = Place::new(128);
-    pub const DISABLEACTUATOR: Place<i32, 1> = Place::new(288);
-    pub const DISABLEFLAGS: Place<i32, 1> = Place::new(280);
-    pub const ENABLEFLAGS: Place<i32, 1> = Place::new(284);
-    pub const GRAVITY: Place<f64, 3> = Place::new(56);
-    pub const IMPRATIO: Place<f64, 1> = Place::new(8);
-    pub const INTEGRATOR: Place<i32, 1> = Place::new(248);
-    pub const ITERATIONS: Place<i32, 1> = Place::new(264);
-    pub const JACOBIAN: Place<i32, 1> = Place::new(256);
-    pub const LS_ITERATIONS: Place<i32, 1> = Place::new(268);
-    pub const LS_TOLERANCE: Place<f64, 1> = Place::new(24);
-    pub const MAGNETIC: Place<f64, 3> = Place::new(104);
-    pub const NOSLIP_ITERATIONS: Place<i32, 1> = Place::new(272);
-    pub const NOSLIP_TOLERANCE: Place<f64, 1> = Place::new(32);
-    pub const O_FRICTION: Place<f64, 5> = Place::new(208);
-    pub const O_MARGIN: Place<f64, 1> = Place::new(144);
-    pub const O_SOLIMP: Place<f64, 5> = Place::new(168);
-    pub const O_SOLREF: Place<f64, 2> = Place::new(152);
-    pub const SDF_INITPOINTS: Place<i32, 1> = Place::new(292);
-    pub const SDF_ITERATIONS: Place<i32, 1> = Place::new(296);
-    pub const SLEEP_TOLERANCE: Place<f64, 1> = Place::new(48);
-    pub const SOLVER: Place<i32, 1> = Place::new(260);
-    pub const TIMESTEP: Place<f64, 1> = Place::new(0);
-    pub const TOLERANCE: Place<f64, 1> = Place::new(16);
-    pub const VISCOSITY: Place<f64, 1> = Place::new(136);
-    pub const WIND: Place<f64, 3> = Place::new(80);
+    pub const CCD_ITERATIONS: Place<i32, 1> = Place::new("ccd_iterations", 276);
+    pub const CCD_TOLERANCE: Place<f64, 1> = Place::new("ccd_tolerance", 40);
+    pub const CONE: Place<i32, 1> = Place::new("cone", 252);
+    pub const DENSITY: Place<f64, 1> = Place::new("density", 128);
+    pub const DISABLEACTUATOR: Place<i32, 1> = Place::new("disableactuator", 288);
+    pub const DISABLEFLAGS: Place<i32, 1> = Place::new("disableflags", 280);
+    pub const ENABLEFLAGS: Place<i32, 1> = Place::new("enableflags", 284);
+    pub const GRAVITY: Place<f64, 3> = Place::new("gravity", 56);
+    pub const IMPRATIO: Place<f64, 1> = Place::new("impratio", 8);
+    pub const INTEGRATOR: Place<i32, 1> = Place::new("integrator", 248);
+    pub const ITERATIONS: Place<i32, 1> = Place::new("iterations", 264);
+    pub const JACOBIAN: Place<i32, 1> = Place::new("jacobian", 256);
+    pub const LS_ITERATIONS: Place<i32, 1> = Place::new("ls_iterations", 268);
+    pub const LS_TOLERANCE: Place<f64, 1> = Place::new("ls_tolerance", 24);
+    pub const MAGNETIC: Place<f64, 3> = Place::new("magnetic", 104);
+    pub const NOSLIP_ITERATIONS: Place<i32, 1> = Place::new("noslip_iterations", 272);
+    pub const NOSLIP_TOLERANCE: Place<f64, 1> = Place::new("noslip_tolerance", 32);
+    pub const O_FRICTION: Place<f64, 5> = Place::new("o_friction", 208);
+    pub const O_MARGIN: Place<f64, 1> = Place::new("o_margin", 144);
+    pub const O_SOLIMP: Place<f64, 5> = Place::new("o_solimp", 168);
+    pub const O_SOLREF: Place<f64, 2> = Place::new("o_solref", 152);
+    pub const SDF_INITPOINTS: Place<i32, 1> = Place::new("sdf_initpoints", 292);
+    pub const SDF_ITERATIONS: Place<i32, 1> = Place::new("sdf_iterations", 296);
+    pub const SLEEP_TOLERANCE: Place<f64, 1> = Place::new("sleep_tolerance", 48);
+    pub const SOLVER: Place<i32, 1> = Place::new("solver", 260);
+    pub const TIMESTEP: Place<f64, 1> = Place::new("timestep", 0);
+    pub const TOLERANCE: Place<f64, 1> = Place::new("tolerance", 16);
+    pub const VISCOSITY: Place<f64, 1> = Place::new("viscosity", 136);
+    pub const WIND: Place<f64, 3> = Place::new("wind", 80);
+    pub const PLACES: &[Entry] = &[
+        CCD_ITERATIONS.entry(),
+        CCD_TOLERANCE.entry(),
+        CONE.entry(),
+        DENSITY.entry(),
+        DISABLEACTUATOR.entry(),
+        DISABLEFLAGS.entry(),
+        ENABLEFLAGS.entry(),
+        GRAVITY.entry(),
+        IMPRATIO.entry(),
+        INTEGRATOR.entry(),
+        ITERATIONS.entry(),
+        JACOBIAN.entry(),
+        LS_ITERATIONS.entry(),
+        LS_TOLERANCE.entry(),
+        MAGNETIC.entry(),
+        NOSLIP_ITERATIONS.entry(),
+        NOSLIP_TOLERANCE.entry(),
+        O_FRICTION.entry(),
+        O_MARGIN.entry(),
+        O_SOLIMP.entry(),
+        O_SOLREF.entry(),
+        SDF_INITPOINTS.entry(),
+        SDF_ITERATIONS.entry(),
+        SLEEP_TOLERANCE.entry(),
+        SOLVER.entry(),
+        TIMESTEP.entry(),
+        TOLERANCE.entry(),
+        VISCOSITY.entry(),
+        WIND.entry(),
+    ];
 }
 
 /// `mjStatistic`.
 pub mod statistic {
     use super::*;
 
-    pub const CENTER: Place<f64, 3> = Place::new(32);
-    pub const EXTENT: Place<f64, 1> = Place::new(24);
-    pub const MEANINERTIA: Place<f64, 1> = Place::new(0);
-    pub const MEANMASS: Place<f64, 1> = Place::new(8);
-    pub const MEANSIZE: Place<f64, 1> = Place::new(16);
+    pub const CENTER: Place<f64, 3> = Place::new("center", 32);
+    pub const EXTENT: Place<f64, 1> = Place::new("extent", 24);
+    pub const MEANINERTIA: Place<f64, 1> = Place::new("meaninertia", 0);
+    pub const MEANMASS: Place<f64, 1> = Place::new("meanmass", 8);
+    pub const MEANSIZE: Place<f64, 1> = Place::new("meansize", 16);
+    pub const PLACES: &[Entry] =
+        &[CENTER.entry(), EXTENT.entry(), MEANINERTIA.entry(), MEANMASS.entry(), MEANSIZE.entry()];
 }
 
 /// `mjContact`.
 pub mod contact {
     use super::*;
 
-    pub const DIM: Place<i32, 1> = Place::new(528);
-    pub const DIST: Place<f64, 1> = Place::new(0);
-    pub const EFC_ADDRESS: Place<i32, 1> = Place::new(576);
-    pub const EXCLUDE: Place<i32, 1> = Place::new(572);
-    pub const FRAME: Place<f64, 9> = Place::new(32);
-    pub const FRICTION: Place<f64, 5> = Place::new(112);
-    pub const GEOM: Place<i32, 2> = Place::new(540);
-    pub const INCLUDEMARGIN: Place<f64, 1> = Place::new(104);
-    pub const POS: Place<f64, 3> = Place::new(8);
-}
-
-/// `mjWarningStat`.
-pub mod warning {
-    use super::*;
-
-    pub const LASTINFO: Place<i32, 1> = Place::new(0);
-    pub const NUMBER: Place<i32, 1> = Place::new(4);
+    pub const DIM: Place<i32, 1> = Place::new("dim", 528);
+    pub const DIST: Place<f64, 1> = Place::new("dist", 0);
+    pub const EFC_ADDRESS: Place<i32, 1> = Place::new("efc_address", 576);
+    pub const EXCLUDE: Place<i32, 1> = Place::new("exclude", 572);
+    pub const FRAME: Place<f64, 9> = Place::new("frame", 32);
+    pub const FRICTION: Place<f64, 5> = Place::new("friction", 112);
+    pub const GEOM: Place<i32, 2> = Place::new("geom", 540);
+    pub const INCLUDEMARGIN: Place<f64, 1> = Place::new("includemargin", 104);
+    pub const POS: Place<f64, 3> = Place::new("pos", 8);
+    pub const PLACES: &[Entry] = &[
+        DIM.entry(),
+        DIST.entry(),
+        EFC_ADDRESS.entry(),
+        EXCLUDE.entry(),
+        FRAME.entry(),
+        FRICTION.entry(),
+        GEOM.entry(),
+        INCLUDEMARGIN.entry(),
+        POS.entry(),
+    ];
 }
 
 /// `mjLogMessage`.
 pub mod log {
     use super::*;
 
-    pub const LEVEL: Place<i32, 1> = Place::new(0);
-    pub const SUBJECT: Place<u8, 1024> = Place::new(8);
+    pub const LEVEL: Place<i32, 1> = Place::new("level", 0);
+    pub const SUBJECT: Place<u8, 1024> = Place::new("subject", 8);
+    pub const PLACES: &[Entry] = &[LEVEL.entry(), SUBJECT.entry()];
 }

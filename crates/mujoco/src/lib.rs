@@ -18,6 +18,7 @@ mod field;
 mod fields;
 mod library;
 mod model;
+mod proof;
 mod simulation;
 
 pub use error::{Error, Result};

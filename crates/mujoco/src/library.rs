@@ -5,17 +5,19 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::{Error, Result, fatal, fetch, fields};
+use crate::{Error, Result, fatal, fetch, fields, proof};
 
 /// Declares the functions that the binding calls and loads them by name. Structures are opaque bytes here; fields are
 /// reached through the table.
 macro_rules! functions {
     ($($name:ident: fn($($argument:ty),*) $(-> $result:ty)?;)*) => {
         /// Functions of the library, by their C names.
+        #[allow(non_snake_case)]
         pub(crate) struct Functions {
-            $(#[allow(non_snake_case)] pub $name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
+            $(pub $name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
         }
 
+        #[allow(non_snake_case)]
         impl Functions {
             /// # Safety
             /// `library` is MuJoCo of the pinned version, so every function has the type that is written here, and it is
@@ -97,7 +99,9 @@ impl Library {
         let functions = unsafe { Functions::load(&library) }.map_err(cannot_open)?;
         // SAFETY: the handler never unwinds into C and never returns from an error.
         unsafe { (functions.mju_setLogHandler)(fatal::handle) };
-        Ok(Library { inner: Arc::new(Inner { path: path.to_owned(), functions }) })
+        let library = Library { inner: Arc::new(Inner { path: path.to_owned(), functions }) };
+        proof::prove(&library).map_err(|what| Error::Layout { path: path.to_owned(), what })?;
+        Ok(library)
     }
 
     /// `3.17.0`.

@@ -279,9 +279,9 @@ arrays! {
     /// Orientation in the parent's frame, unit quaternion w x y z, `[nbody, 4]`.
     body_quat, body_quat_mut = BODY_QUAT: f64;
     /// Centre of mass in the body's frame, m, `[nbody, 3]`.
-    body_ipos = BODY_IPOS: f64;
+    body_ipos, body_ipos_mut = BODY_IPOS: f64;
     /// Principal axes of inertia in the body's frame, `[nbody, 4]`.
-    body_iquat = BODY_IQUAT: f64;
+    body_iquat, body_iquat_mut = BODY_IQUAT: f64;
     /// Mass, kg, `[nbody]`.
     body_mass, body_mass_mut = BODY_MASS: f64;
     /// Mass of the body and all below it, kg, `[nbody]`.

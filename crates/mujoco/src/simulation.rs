@@ -192,6 +192,13 @@ impl Simulation {
         let model = self.model.raw_mut();
         // SAFETY: as in `steps`.
         tell(&self.story, || unsafe { set_const(model, self.data.as_ptr()) });
+        // The compiler's mean inertia, bit for bit; `mj_setConst` leaves it, and it scales the solver's stopping test.
+        let inertia = self.model.dof_m0();
+        if !inertia.is_empty() {
+            let mean = inertia.iter().fold(0.0, |sum, diagonal| sum + diagonal) / inertia.len() as f64;
+            // SAFETY: the structure lies in the live model, which is exclusively borrowed.
+            unsafe { model.add(fields::model::STAT + fields::statistic::MEANINERTIA.offset).cast::<f64>().write(mean) };
+        }
     }
 
     /// Compute `subtree_linvel` and `subtree_angmom`.
@@ -365,6 +372,10 @@ impl Simulation {
     /// Physics steps since the simulation was made.
     pub fn steps_made(&self) -> u64 {
         self.story.steps
+    }
+
+    pub(crate) fn raw(&self) -> *const u8 {
+        self.data.as_ptr()
     }
 
     fn check_id(&self, kind: Kind, id: usize) {
