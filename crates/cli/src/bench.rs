@@ -64,7 +64,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             let listing = tony_env::find(env)?;
             let mut typed = Layer::command_line(settings)?;
             typed.entries.insert(0, ("steps".into(), steps.clone()));
-            let plan = train::resolve(entry, listing.name, typed, None)?;
+            let plan = entry.resolve(listing.name, &[typed])?;
             world::with_threads(*threads, |threads| bench_train(&plan, threads, common))
         }
     }

@@ -137,12 +137,38 @@ impl From<tony_mujoco::Error> for Failure {
 
 impl From<tony_env::Error> for Failure {
     fn from(error: tony_env::Error) -> Self {
-        match error {
-            tony_env::Error::UnknownName { ref name, ref nearest } => {
+        use std::error::Error as _;
+        match &error {
+            tony_env::Error::UnknownName { name, nearest } => {
                 Self::unknown("unknown_env", &error, name, nearest.as_deref(), "tony list envs")
             }
-            other => Self::from_text("env", Code::Failed, &other.to_string()),
+            other => {
+                let source = other.source().map(|source| format!("\n{source}")).unwrap_or_default();
+                Self::from_text("env", Code::Failed, &format!("{other}{source}"))
+            }
         }
+    }
+}
+
+impl From<tony_rl::Error> for Failure {
+    fn from(error: tony_rl::Error) -> Self {
+        use tony_rl::Error;
+        let hint = error.hint();
+        let failure = match error {
+            Error::Run(error) => return error.into(),
+            Error::Env(error) => return error.into(),
+            Error::UnknownAlgorithm { ref name, ref nearest } => {
+                let what = format!("no algorithm is called `{name}`");
+                return Self::unknown("unknown_algorithm", what, name, nearest.as_deref(), "tony list algos");
+            }
+            Error::UnknownPreset { .. } => Self::usage("unknown_preset", error),
+            Error::NoCosts { .. } => Self::usage("no_costs", error),
+            Error::UnknownChannel { .. } => Self::usage("unknown_channel", error),
+            Error::Invalid { .. } => Self::usage("invalid", error),
+            Error::NonFinite { .. } => Self::failed("not_finite", error),
+            other => Self::failed("other_shapes", other),
+        };
+        Self { hint, ..failure }
     }
 }
 

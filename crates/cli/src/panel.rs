@@ -34,18 +34,18 @@ impl Panel {
             before(panic);
         }));
         let done = Arc::new(AtomicBool::new(false));
-        let panel = Self { done: done.clone(), thread: None };
+        let mut panel = Self { done: done.clone(), thread: None };
         console::enter_screen()?;
         let mut terminal = Terminal::new(CrosstermBackend::new(std::io::stdout()))?;
-        let thread = std::thread::spawn(move || {
+        panel.thread = Some(std::thread::spawn(move || {
             while !done.load(Ordering::Relaxed) {
                 // A terminal that went away must not take the training with it.
                 if terminal.draw(|frame| draw(frame, &progress, stop.asked())).is_err() || listen(&stop).is_err() {
                     break;
                 }
             }
-        });
-        Ok(Self { thread: Some(thread), ..panel })
+        }));
+        Ok(panel)
     }
 }
 
@@ -177,21 +177,20 @@ fn draw_sparks(frame: &mut Frame, area: Rect, history: &[Metrics]) {
     }
 }
 
-/// Where the time goes.
+/// Where the time of the newest update went.
 fn phase_line(newest: Option<&Metrics>) -> Line<'static> {
     let Some(newest) = newest else { return Line::from("waiting for the first update".fg(Color::DarkGray)) };
     let mut spans = vec![Span::from("time        ")];
-    for (name, metric, color) in PHASES {
-        let share = newest.get(metric).unwrap_or(0.0);
+    let seconds = PHASES.map(|(_, metric, _)| newest.get(metric).unwrap_or(0.0));
+    let whole = seconds.iter().sum::<f64>().max(1e-9);
+    for ((name, _, color), seconds) in PHASES.into_iter().zip(seconds) {
+        let share = seconds / whole;
         let bar = "█".repeat((share * 20.0).round() as usize);
         spans.extend([format!("{name} {:.0} % ", 100.0 * share).into(), bar.fg(color), "  ".into()]);
     }
     Line::from(spans)
 }
 
-/// Shares of an update's time: name, metric, colour.
-const PHASES: [(&str, &str, Color); 3] = [
-    ("physics", "Time/Share/Physics", Color::Green),
-    ("policy", "Time/Share/Policy", Color::Magenta),
-    ("update", "Time/Share/Update", Color::Yellow),
-];
+/// Parts of an update's time: name, metric in seconds, colour.
+const PHASES: [(&str, &str, Color); 3] =
+    [("physics", "Time/Physics", Color::Green), ("policy", "Time/Policy", Color::Magenta), ("update", "Time/Update", Color::Yellow)];

@@ -1,5 +1,6 @@
 //! `tony resume`: go on from the newest checkpoint that is whole.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use tony_rl::Trainer;
@@ -20,7 +21,7 @@ pub struct Args {
     steps: Option<String>,
     /// Worker threads; results do not depend on it [default: all cores].
     #[arg(long, value_name = "N")]
-    threads: Option<std::num::NonZeroUsize>,
+    threads: Option<NonZeroUsize>,
     /// Show nothing but the end.
     #[arg(long)]
     quiet: bool,

@@ -1,6 +1,7 @@
 //! `tony train`: from what was typed to a run folder and a trainer that is ready.
 
 use std::io::IsTerminal;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::builder::StyledStr;
@@ -34,7 +35,7 @@ pub struct Args {
     envs: Option<String>,
     /// Worker threads; results do not depend on it [default: all cores].
     #[arg(long, value_name = "N")]
-    threads: Option<std::num::NonZeroUsize>,
+    threads: Option<NonZeroUsize>,
     /// Run folder to make [default: the next free runs/ALGO-ENV-NNNN].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -87,38 +88,15 @@ pub fn number<T: std::str::FromStr>(plan: &Plan, key: &str) -> Result<T> {
     value.ok_or_else(|| Failure::usage("bad_value", format!("setting `{key}` is missing or not a whole number")))
 }
 
-/// What was typed: flags first, so that of two the `key=value` counts.
+/// Defaults, then the preset, then the settings file, then the command line, where `key=value` counts more than a flag.
 fn plan(entry: &Entry, env: &str, args: &Args) -> Result<Plan> {
     let flags = [("steps", &args.steps), ("seed", &args.seed), ("envs", &args.envs)];
     let flags = flags.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text.clone()?)));
     let mut typed = Layer::command_line(&args.settings)?;
     typed.entries.splice(0..0, flags);
-    resolve(entry, env, typed, args.config.as_deref())
-}
-
-/// Defaults, then the preset, then the settings file, then the command line.
-pub fn resolve(entry: &Entry, env: &str, typed: Layer, config: Option<&Path>) -> Result<Plan> {
-    let file = config.map(Layer::file).transpose()?;
-    let chosen = |layer: &Layer| layer.entries.iter().rev().find(|(key, _)| key == "preset").map(|(_, name)| name.clone());
-    let mut layers = Vec::new();
-    if let Some(name) = chosen(&typed).or_else(|| file.as_ref().and_then(chosen)).filter(|name| name != "default") {
-        layers.push(preset(entry, &name)?);
-    }
-    layers.extend(file);
+    let mut layers: Vec<Layer> = args.config.as_deref().map(Layer::file).transpose()?.into_iter().collect();
     layers.push(typed);
-    Ok(Plan::resolve(entry.name, env, &entry.fields(), &layers)?)
-}
-
-/// A named set of values of an algorithm.
-fn preset(entry: &Entry, name: &str) -> Result<Layer> {
-    let known = entry.presets.iter().find(|preset| preset.name == name);
-    known.map(|preset| Layer::preset(preset.name, preset.values)).ok_or_else(|| {
-        let nearest = tony_run::nearest(name, entry.presets.iter().map(|preset| preset.name));
-        let (wrong, right) = (format!("preset={name}"), nearest.map(|name| format!("preset={name}")));
-        let what = format!("`{}` has no preset called `{name}`", entry.name);
-        let look = format!("tony list algos {}", entry.name);
-        Failure::unknown("unknown_preset", what, &wrong, right.as_deref(), &look)
-    })
+    Ok(entry.resolve(env, &layers)?)
 }
 
 /// Print clap's help; where an algorithm is named, with its settings.

@@ -1,6 +1,5 @@
 //! From a trainer that is ready to a finished, or cleanly stopped, run: what `train` and `resume` share.
 
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -17,7 +16,7 @@ use crate::progress::{Lines, Progress, channels};
 use crate::report::{self, Evaluation, RunReport};
 use crate::signals::Stop;
 use crate::train::number;
-use crate::{Common, console, report, world};
+use crate::{Common, console, world};
 
 /// Deterministic episodes at the end of a run, and how many of them are recorded to be looked at.
 const EPISODES: usize = 10;
@@ -141,7 +140,7 @@ fn finish(training: &mut Training, exit: &Exit, common: Common) -> Result<Evalua
     };
     let (evaluation, recordings) = eval::measure(&task, trainer.policy(), env.as_mut())?;
     for (i, recording) in recordings.iter().enumerate() {
-        folder.write_episode(&format!("{:010}-{i}", exit.steps), &recording.to_json())?;
+        folder.write_episode(&format!("{:010}-{i}", exit.steps), &recording.to_json()?)?;
     }
     folder.finish(exit)?;
     let report = RunReport::from_folder(folder, Some(evaluation.clone()))?;
@@ -159,12 +158,12 @@ fn flat(evaluation: &Evaluation) -> Value {
 
 /// One line of what will happen.
 fn headline(training: &Training, total: u64) -> String {
-    let Training { plan, title, threads, folder, trainer, .. } = training;
-    let limits = plan.entries.iter().filter(|entry| entry.key.starts_with("cost.limit"));
-    let limits: Vec<String> = limits
-        .map(|entry| match entry.key.strip_prefix("cost.limit.") {
-            Some(name) => format!(", {name} limit {}", entry.text),
-            None => format!(", limit {}", entry.text),
+    let Training { plan, title, threads, folder, trainer, costs, .. } = training;
+    let limits: Vec<String> = channels(plan, costs)
+        .into_iter()
+        .filter_map(|channel| {
+            let name = if channel.name == "cost" { String::new() } else { channel.name + " " };
+            Some(format!(", {name}limit {}", channel.limit?))
         })
         .collect();
     let from = match trainer.steps() {

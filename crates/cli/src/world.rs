@@ -1,5 +1,7 @@
 //! Environments by name, with the physics library where the task needs it.
 
+use std::num::NonZeroUsize;
+
 use tony_env::{Context, Env, Listing};
 
 use crate::console;
@@ -22,8 +24,8 @@ pub fn make(name: &str, n: usize, offline: bool) -> Result<Vec<Box<dyn Env>>> {
 }
 
 /// Run `work` with `threads` worker threads (default: every core).
-pub fn with_threads<T: Send>(threads: Option<usize>, work: impl FnOnce(usize) -> Result<T> + Send) -> Result<T> {
-    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+pub fn with_threads<T: Send>(threads: Option<NonZeroUsize>, work: impl FnOnce(usize) -> Result<T> + Send) -> Result<T> {
+    let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::failed("threads", format!("{threads} threads cannot be started: {error}")))?;
     pool.install(|| work(threads))

@@ -65,6 +65,8 @@ pub struct Times {
     pub update: f64,
     /// Metrics and checkpoints.
     pub other: f64,
+    /// Floating-point operations in the algorithm's products (see [`tony_nn::flop_count`]).
+    pub update_flops: u64,
 }
 
 /// How a training ended.
@@ -137,11 +139,15 @@ impl Trainer {
         control.steps.store(self.steps(), Ordering::Relaxed);
         while self.steps() < steps {
             let clock = Instant::now();
+            let before = self.times;
             let mut metrics = self.update(steps, control)?;
             let logging = Instant::now();
             let seconds = self.earlier_seconds + start.elapsed().as_secs_f64();
             metrics.set("seconds", seconds);
             metrics.set("Time/FPS", self.rollout.rows() as f64 / clock.elapsed().as_secs_f64());
+            metrics.set("Time/Physics", self.times.physics - before.physics);
+            metrics.set("Time/Policy", self.times.policy - before.policy);
+            metrics.set("Time/Update", self.times.update - before.update);
             folder.log(&metrics)?;
             let stop = control.stop.load(Ordering::Relaxed);
             let done = self.steps() >= steps;
@@ -159,8 +165,8 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
-    /// Collect one batch and learn from it.
-    fn update(&mut self, steps: u64, control: &Control) -> Result<Metrics> {
+    /// Collect one batch and learn from it, without records. `steps` is the length of the whole training, which schedules follow.
+    pub fn update(&mut self, steps: u64, control: &Control) -> Result<Metrics> {
         control.phase.store(phase::COLLECT, Ordering::Relaxed);
         let clock = Instant::now();
         self.rollout.update = self.updates;
@@ -189,7 +195,9 @@ impl Trainer {
         for (channel, name) in self.spec.costs.iter().enumerate().filter(|(channel, _)| Some(*channel) != total) {
             metrics.put(&format!("Cost/{name}"), self.rollout.mean_cost(channel));
         }
+        let flops = tony_nn::flop_count();
         self.algorithm.update(&self.rollout, &mut metrics).map_err(in_update)?;
+        self.times.update_flops += tony_nn::flop_count() - flops;
         self.updates += 1;
         self.times.update += clock.elapsed().as_secs_f64();
         Ok(metrics)
@@ -213,6 +221,11 @@ impl Trainer {
     /// Environment steps done in all.
     pub fn steps(&self) -> u64 {
         self.updates * self.config.steps_per_update as u64
+    }
+
+    /// The algorithm as it is.
+    pub fn algorithm(&self) -> &dyn Algorithm {
+        self.algorithm.as_ref()
     }
 
     /// What the environments are.
