@@ -1,0 +1,149 @@
+//! Every algorithm against problems whose answers are known in closed form.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use tony_env::probe::{action, constant, cost, one_step_credit, time_limit, two_costs};
+use tony_env::{Context, Env};
+use tony_rl::policy::Scratch;
+use tony_rl::{Control, Trainer, algorithms};
+use tony_run::{Layer, Metrics};
+
+const UNCONSTRAINED: [&str; 2] = ["ppo", "trpo"];
+const CONSTRAINED: [&str; 5] = ["ppo-lag", "ppo-pid", "trpo-lag", "trpo-pid", "cpo"];
+
+/// Small networks and batches: a second of training each. Advantages keep their scale, so that multipliers have that of the rewards.
+const SMALL: &[&str] = &[
+    "envs=4",
+    "steps_per_update=400",
+    "hidden=16",
+    "normalise=false",
+    "standardise=false",
+    "critic.lr=0.01",
+    "critic.schedule=constant",
+    "critic.regulariser=0",
+];
+
+/// Train `updates` updates; returns the trainer and the last metrics.
+fn train(algorithm: &str, env: &str, updates: usize, settings: &[&str]) -> (Trainer, Vec<Metrics>) {
+    let mut words: Vec<&str> = SMALL.to_vec();
+    words.extend(if algorithm.starts_with("ppo") {
+        &["lr=0.01", "lr.schedule=constant", "passes=10", "minibatch=100"][..]
+    } else {
+        &["critic.minibatch=100", "target_kl=0.02"]
+    });
+    words.extend(settings);
+    let entry = algorithms::find(algorithm).unwrap();
+    let plan = entry.resolve(env, &[Layer::command_line(&words).unwrap()]).unwrap();
+    let envs: Vec<Box<dyn Env>> = (0..4).map(|_| tony_env::make(env, &Context::default()).unwrap()).collect();
+    let mut trainer = Trainer::new(&plan, envs).unwrap();
+    let control = Control::default();
+    let log = (0..updates).map(|_| trainer.update(u64::MAX, &control).unwrap()).collect();
+    (trainer, log)
+}
+
+/// Controller gains for rewards and costs of size one.
+fn gains(algorithm: &str) -> &'static [&'static str] {
+    match algorithm.split_once('-') {
+        Some((_, "lag")) => &["lagrangian.lr=0.05"],
+        Some(_) => &["pid.kp=0.5", "pid.ki=0.1", "pid.kd=0"],
+        None => &[],
+    }
+}
+
+fn value(trainer: &Trainer, obs: [f32; 2]) -> f64 {
+    let learner = trainer.algorithm().learner();
+    f64::from(learner.critics[0].values(&obs, learner.policy.normaliser())[0])
+}
+
+fn best_action(trainer: &Trainer, obs: [f32; 2]) -> f64 {
+    let mut act = [0.0];
+    trainer.policy().mode(&obs, &mut act, &mut Scratch::default());
+    f64::from(act[0])
+}
+
+fn near(what: &str, got: f64, want: f64, tolerance: f64) {
+    assert!((got - want).abs() <= tolerance, "{what}: {got:.4} is not {want:.4} +- {tolerance}");
+}
+
+/// Mean of a metric over the last quarter of the updates.
+fn late(log: &[Metrics], name: &str) -> f64 {
+    let tail = &log[log.len() * 3 / 4..];
+    tail.iter().map(|metrics| metrics.get(name).unwrap()).sum::<f64>() / tail.len() as f64
+}
+
+#[test]
+fn the_value_of_a_constant_is_learned() {
+    for algorithm in UNCONSTRAINED {
+        let (trainer, _) = train(algorithm, "probe-constant", 20, &[]);
+        // Regression to a constant: what is left is Adam's step.
+        near(algorithm, value(&trainer, [0.0, 0.0]), constant::VALUE, 0.02);
+    }
+}
+
+#[test]
+fn credit_crosses_one_step_with_one_discount() {
+    for algorithm in UNCONSTRAINED {
+        let (trainer, _) = train(algorithm, "probe-one-step-credit", 40, &["gamma=0.5"]);
+        for sign in [-1.0, 1.0] {
+            for time in [0, 1] {
+                let obs = [sign as f32, time as f32 / 2.0];
+                // Two noiseless targets for each sign; what is left is the fit of a small network.
+                near(algorithm, value(&trainer, obs), one_step_credit::value(sign, time, 0.5), 0.05);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_time_limit_is_not_death() {
+    for algorithm in UNCONSTRAINED {
+        let (trainer, _) = train(algorithm, "probe-time-limit", 150, &["gamma=0.9"]);
+        // The mistake finds 2.6.
+        near(algorithm, value(&trainer, [0.0, 0.0]), time_limit::value(0.9), 0.3);
+    }
+}
+
+#[test]
+fn actions_that_matter_are_found() {
+    for algorithm in UNCONSTRAINED {
+        let (continuous, _) = train(algorithm, "probe-action", 60, &["log_std=-1"]);
+        let (discrete, _) = train(algorithm, "probe-action-discrete", 40, &[]);
+        for sign in [-1.0, 1.0] {
+            let obs = [sign as f32, 0.0];
+            // 400 noisy samples an update locate the maximum of a parabola to a few hundredths.
+            near(algorithm, best_action(&continuous, obs), action::best(sign), 0.12);
+            near(algorithm, best_action(&discrete, obs), action::best_index(sign) as f64, 0.0);
+        }
+    }
+}
+
+#[test]
+fn a_cost_binds_at_its_multiplier() {
+    for algorithm in CONSTRAINED {
+        let limit = format!("cost.limit={}", cost::LIMIT);
+        let (trainer, log) = train(algorithm, "probe-cost", 200, &[&[limit.as_str(), "log_std=-1.5"], gains(algorithm)].concat());
+        near(algorithm, late(&log, "Metrics/EpCost"), cost::LIMIT, 0.05);
+        near(algorithm, best_action(&trainer, [0.0, 0.0]), cost::ACTION, 0.25);
+        if algorithm != "cpo" {
+            near(algorithm, late(&log, "Metrics/LagrangeMultiplier"), cost::MULTIPLIER, 0.2);
+        }
+    }
+}
+
+#[test]
+fn without_a_binding_limit_the_reward_decides() {
+    for algorithm in CONSTRAINED {
+        let (trainer, _) = train(algorithm, "probe-cost", 120, &["cost.limit=3", "log_std=-1.5"]);
+        near(algorithm, best_action(&trainer, [0.0, 0.0]), cost::FREE_ACTION, 0.35);
+    }
+}
+
+#[test]
+fn of_two_costs_only_the_one_that_binds_pulls() {
+    for algorithm in CONSTRAINED {
+        let limits: &[&str] = &["cost.limit.steep=12.5", "cost.limit.gentle=12.5", "log_std=-1.5"];
+        let (trainer, log) = train(algorithm, "probe-two-costs", 200, &[limits, gains(algorithm)].concat());
+        near(algorithm, late(&log, "Cost/steep"), two_costs::COSTS[0], 0.4);
+        near(algorithm, late(&log, "Cost/gentle"), two_costs::COSTS[1], 0.3);
+        near(algorithm, best_action(&trainer, [0.0, 0.0]), two_costs::ACTION, 0.25);
+    }
+}
