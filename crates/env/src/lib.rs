@@ -5,11 +5,20 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod classic;
 pub mod frame;
+pub mod locomotion;
 pub mod mjcf;
 pub mod numpy;
+pub mod pcg64;
+pub mod probe;
 pub mod recording;
+mod registry;
+pub mod safety_gym;
 pub mod space;
+mod state;
+
+pub use registry::{Context, Listing, find, list, make};
 
 use frame::Frame;
 use space::Space;
@@ -28,6 +37,64 @@ pub enum Error {
         name: String,
         /// Nearest known name, if one is near.
         nearest: Option<String>,
+    },
+    /// A task needs MuJoCo and the context has none.
+    #[error("{env} needs MuJoCo, and no MuJoCo library was given")]
+    NeedsMujoco {
+        /// Environment's name.
+        env: String,
+    },
+    /// An action is not in the action space.
+    #[error("{env}, step {step}: number {component} of the action is {found}, expected {expected}")]
+    BadAction {
+        /// Environment's name.
+        env: String,
+        /// Steps of the episode before this one.
+        step: usize,
+        /// Which number of the action row.
+        component: usize,
+        /// What stands there.
+        found: String,
+        /// What may stand there.
+        expected: String,
+    },
+    /// The simulation produced infinity or not-a-number.
+    #[error("{env}, step {step}: {quantity} is not finite")]
+    NotFinite {
+        /// Environment's name.
+        env: String,
+        /// Steps of the episode before this one.
+        step: usize,
+        /// What is not finite.
+        quantity: String,
+    },
+    /// The physics failed.
+    #[error("{env}, step {step} of the episode with seed {seed}: the physics failed")]
+    Physics {
+        /// Environment's name.
+        env: String,
+        /// Seed of the episode.
+        seed: u64,
+        /// Steps of the episode before this one.
+        step: usize,
+        /// What MuJoCo says.
+        source: tony_mujoco::Error,
+    },
+    /// The model of a task does not compile.
+    #[error("the model of {env} does not compile")]
+    Model {
+        /// Environment's name.
+        env: String,
+        /// What MuJoCo says.
+        source: tony_mujoco::Error,
+    },
+    /// No layout was found that keeps all things apart.
+    #[error("{env}, seed {seed}: no layout keeps all things apart")]
+    NoRoom {
+        /// Environment's name.
+        env: String,
+        /// Seed of the episode.
+        seed: u64,
     },
     /// A saved state does not belong to this environment or is damaged.
     #[error("the saved state of {env} cannot be used: {reason}")]
@@ -59,6 +126,49 @@ pub struct Spec {
     pub costs: Vec<String>,
     /// Time limit in steps: the step that reaches it returns `truncated`.
     pub max_steps: usize,
+}
+
+impl Spec {
+    /// Copy a continuous action into `into`, each number clipped to its interval; not-a-number and infinity are errors.
+    /// `step` is the number of steps before this one.
+    pub fn clip(&self, action: &[f64], step: usize, into: &mut [f64]) -> Result<()> {
+        let Space::Box { low, high } = &self.action else {
+            return Err(self.bad_action(step, 0, "a continuous action", "the index of a discrete one"));
+        };
+        self.check_length(action, step)?;
+        for (i, (into, &x)) in into.iter_mut().zip(action).enumerate() {
+            if !x.is_finite() {
+                return Err(self.bad_action(step, i, x, "a finite number"));
+            }
+            *into = x.clamp(low[i], high[i]);
+        }
+        Ok(())
+    }
+
+    /// The index that a discrete action stands for.
+    pub fn chosen(&self, action: &[f64], step: usize) -> Result<usize> {
+        let Space::Discrete { n } = self.action else {
+            return Err(self.bad_action(step, 0, "a discrete action", "a row of a box"));
+        };
+        self.check_length(action, step)?;
+        if self.action.contains(action) {
+            return Ok(action[0] as usize);
+        }
+        Err(self.bad_action(step, 0, action[0], &format!("a whole number from 0 to {}", n - 1)))
+    }
+
+    fn check_length(&self, action: &[f64], step: usize) -> Result<()> {
+        let (found, expected) = (action.len(), self.action.row_len());
+        if found == expected {
+            return Ok(());
+        }
+        Err(self.bad_action(step, found.min(expected), format!("in a row of {found}"), &format!("a row of {expected}")))
+    }
+
+    fn bad_action(&self, step: usize, component: usize, found: impl ToString, expected: &str) -> Error {
+        let (found, expected) = (found.to_string(), expected.to_owned());
+        Error::BadAction { env: self.name.clone(), step, component, found, expected }
+    }
 }
 
 /// What one step gave, besides the rows it wrote.

@@ -1,0 +1,99 @@
+//! `Hopper-v5`: a one-legged plane robot that is to hop.
+//!
+//! Erez, Tassa & Todorov, *Infinite-horizon model predictive control for periodic tasks with contacts* (2011), in Gymnasium's
+//! version: three actuated hinges, 8 ms a step. Reward: velocity, plus 1 while healthy, minus 0.001 of the squared action. Healthy:
+//! higher than 0.7 m, leaning less than 0.2 rad, and no other number of the state beyond 100. Observed velocities are clipped
+//! to 10.
+
+use super::{Task, root_joint};
+use crate::mjcf::Element;
+use std::f64::consts::FRAC_1_SQRT_2;
+
+/// The task.
+pub const TASK: Task = Task {
+    name: "Hopper-v5",
+    summary: "a one-legged plane robot hops and does not fall",
+    model,
+    frame_skip: 4,
+    hidden: 1,
+    max_speed: 10.0,
+    ctrl_cost: 0.001,
+    healthy: Some(healthy),
+    noise: 0.005,
+    normal: false,
+    from_above: false,
+};
+
+fn healthy(qpos: &[f64], qvel: &[f64]) -> bool {
+    qpos[1] > 0.7 && qpos[2].abs() < 0.2 && qpos[2..].iter().chain(qvel).all(|x| x.abs() < 100.0)
+}
+
+/// Height of the torso's centre at the start.
+const HEIGHT: f64 = 1.25;
+
+fn model() -> Element {
+    let geoms = Element::new("geom")
+        .text("type", "capsule")
+        .num("condim", 1.0)
+        .num("margin", 0.001)
+        .nums("solimp", &[0.8, 0.8, 0.01]);
+    let joints = Element::new("joint").num("armature", 1.0).num("damping", 1.0);
+    let motors = Element::new("motor").nums("ctrlrange", &[-1.0, 1.0]).num("gear", 200.0);
+    let floor = Element::new("geom")
+        .text("name", "floor")
+        .text("type", "plane")
+        .nums("size", &[20.0, 20.0, 0.125])
+        .num("condim", 3.0);
+    // The slides count from the ground: their reference is the start's height.
+    let below = [0.0, 0.0, -HEIGHT];
+    let foot = Element::new("body")
+        .text("name", "foot")
+        .nums("pos", &[0.13, 0.0, -0.35])
+        .child(hinge("foot_joint", [-0.13, 0.0, 0.1], [-45.0, 45.0]))
+        .child(
+            capsule("foot_geom", 0.06, 0.195, 2.0)
+                .nums("pos", &[-0.065, 0.0, 0.1])
+                .nums("quat", &[FRAC_1_SQRT_2, 0.0, -FRAC_1_SQRT_2, 0.0]),
+        );
+    let leg = Element::new("body")
+        .text("name", "leg")
+        .nums("pos", &[0.0, 0.0, -0.7])
+        .child(hinge("leg_joint", [0.0, 0.0, 0.25], [-150.0, 0.0]))
+        .child(capsule("leg_geom", 0.04, 0.25, 0.9))
+        .child(foot);
+    let thigh = Element::new("body")
+        .text("name", "thigh")
+        .nums("pos", &[0.0, 0.0, -0.2])
+        .child(hinge("thigh_joint", [0.0, 0.0, 0.0], [-150.0, 0.0]))
+        .child(capsule("thigh_geom", 0.05, 0.225, 0.9).nums("pos", &[0.0, 0.0, -0.225]))
+        .child(leg);
+    let torso = Element::new("body")
+        .text("name", "torso")
+        .nums("pos", &[0.0, 0.0, HEIGHT])
+        .child(root_joint("rootx", "slide", [1.0, 0.0, 0.0]).nums("pos", &below))
+        .child(root_joint("rootz", "slide", [0.0, 0.0, 1.0]).nums("pos", &below).num("ref", HEIGHT))
+        .child(root_joint("rooty", "hinge", [0.0, 1.0, 0.0]))
+        .child(capsule("torso_geom", 0.05, 0.2, 0.9))
+        .child(thigh);
+    let motor = |joint| Element::new("motor").text("joint", joint);
+    Element::new("mujoco")
+        .text("model", "hopper")
+        .child(Element::new("compiler").text("angle", "degree").text("inertiafromgeom", "true"))
+        .child(Element::new("option").num("timestep", 0.002).text("integrator", "RK4"))
+        .child(Element::new("default").child(geoms).child(joints).child(motors))
+        .child(Element::new("worldbody").child(floor).child(torso))
+        .child(Element::new("actuator").children(["thigh_joint", "leg_joint", "foot_joint"].map(motor)))
+}
+
+fn hinge(name: &str, pos: [f64; 3], range: [f64; 2]) -> Element {
+    Element::new("joint")
+        .text("name", name)
+        .text("type", "hinge")
+        .nums("axis", &[0.0, -1.0, 0.0])
+        .nums("pos", &pos)
+        .nums("range", &range)
+}
+
+fn capsule(name: &str, radius: f64, half: f64, friction: f64) -> Element {
+    Element::new("geom").text("name", name).nums("size", &[radius, half]).num("friction", friction)
+}

@@ -1,0 +1,116 @@
+//! Environments by name.
+
+use crate::classic::{CartPole, Pendulum};
+use crate::locomotion::{self, Locomotion, half_cheetah, hopper, swimmer};
+use crate::probe::{self, Probe};
+use crate::{Env, Error, Result};
+
+/// What an environment may need from outside.
+#[derive(Default)]
+pub struct Context {
+    /// The physics engine; tasks without physics do not ask.
+    pub library: Option<tony_mujoco::Library>,
+}
+
+impl Context {
+    /// The library, which `env` needs.
+    pub(crate) fn library(&self, env: &str) -> Result<&tony_mujoco::Library> {
+        self.library.as_ref().ok_or_else(|| Error::NeedsMujoco { env: env.to_owned() })
+    }
+}
+
+/// One known environment.
+pub struct Listing {
+    /// Full name with version suffix.
+    pub name: &'static str,
+    /// Group that it belongs to.
+    pub family: &'static str,
+    /// What it asks of an agent, in a line.
+    pub summary: &'static str,
+    /// Does it need [`Context::library`]?
+    pub needs_mujoco: bool,
+    /// Do episodes differ with the seed?
+    pub random: bool,
+    pub(crate) task: Task,
+}
+
+/// Which code an environment is.
+pub(crate) enum Task {
+    CartPole,
+    Pendulum,
+    Locomotion(&'static locomotion::Task),
+    Probe(&'static probe::Task),
+}
+
+/// All environments, by family.
+pub fn list() -> &'static [Listing] {
+    LIST
+}
+
+/// The environment of this name; the version suffix may be left out.
+pub fn find(name: &str) -> Result<&'static Listing> {
+    let same = |listing: &&Listing| name == listing.name || name == without_version(listing.name);
+    LIST.iter().find(same).ok_or_else(|| Error::UnknownName { name: name.to_owned(), nearest: nearest(name) })
+}
+
+/// Make the environment of this name.
+pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
+    let listing = find(name)?;
+    Ok(match listing.task {
+        Task::CartPole => Box::new(CartPole::new()),
+        Task::Pendulum => Box::new(Pendulum::new()),
+        Task::Locomotion(task) => Box::new(Locomotion::new(task, context.library(listing.name)?)?),
+        Task::Probe(task) => Box::new(Probe::new(task)),
+    })
+}
+
+fn without_version(name: &str) -> &str {
+    name.rsplit_once("-v").map_or(name, |(stem, _)| stem)
+}
+
+/// The known name that is fewest edits away, if it is so near that a slip of the fingers explains it.
+fn nearest(name: &str) -> Option<String> {
+    let distance = |known: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
+    let near = |listing: &Listing| distance(listing.name).min(distance(without_version(listing.name)));
+    let best = LIST.iter().min_by_key(|listing| near(listing))?;
+    (near(best) <= 1 + name.chars().count() / 3).then(|| best.name.to_owned())
+}
+
+const LIST: &[Listing] = &[
+    Listing {
+        name: "CartPole-v1",
+        family: "classic",
+        summary: "keep a pole upright on a cart pushed left or right",
+        needs_mujoco: false,
+        random: true,
+        task: Task::CartPole,
+    },
+    Listing {
+        name: "Pendulum-v1",
+        family: "classic",
+        summary: "swing a pendulum up with a torque too weak to lift it",
+        needs_mujoco: false,
+        random: true,
+        task: Task::Pendulum,
+    },
+    locomotion(&half_cheetah::TASK),
+    locomotion(&hopper::TASK),
+    locomotion(&swimmer::TASK),
+    probe(&probe::constant::TASK),
+    probe(&probe::one_step_credit::TASK),
+    probe(&probe::action::CONTINUOUS),
+    probe(&probe::action::DISCRETE),
+    probe(&probe::time_limit::TASK),
+    probe(&probe::cost::TASK),
+    probe(&probe::two_costs::TASK),
+];
+
+const fn locomotion(task: &'static locomotion::Task) -> Listing {
+    let (name, summary) = (task.name, task.summary);
+    Listing { name, family: "locomotion", summary, needs_mujoco: true, random: true, task: Task::Locomotion(task) }
+}
+
+const fn probe(task: &'static probe::Task) -> Listing {
+    let (name, summary, random) = (task.name, task.summary, task.signed());
+    Listing { name, family: "probe", summary, needs_mujoco: false, random, task: Task::Probe(task) }
+}
