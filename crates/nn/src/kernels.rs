@@ -466,16 +466,23 @@ kernel! {
 
 #[inline(always)]
 fn transpose_body<S: Simd>(m: usize, n: usize, from: View, to: &mut [f32], to_stride: usize) {
+    assert!(fits(from, m, n) && to.len() >= n * to_stride && to_stride >= m, "transposed operands are too short");
     for row in to.chunks_exact_mut(to_stride).take(n) {
         row[m..].fill(0.0);
     }
-    for i in (0..m).step_by(WIDTH) {
-        for j in (0..n).step_by(WIDTH) {
-            for j in j..n.min(j + WIDTH) {
-                for i in i..m.min(i + WIDTH) {
-                    to[j * to_stride + i] = from.data[i * from.stride + j];
-                }
+    let (whole_m, whole_n) = (m - m % 8, n - n % 8);
+    for i in (0..whole_m).step_by(8) {
+        for j in (0..whole_n).step_by(8) {
+            // SAFETY: the tile lies inside m x n, which the check above found inside both operands.
+            unsafe {
+                let from_tile = from.data.as_ptr().add(i * from.stride + j);
+                S::transpose8(from_tile, from.stride, to.as_mut_ptr().add(j * to_stride + i), to_stride);
             }
+        }
+    }
+    for i in 0..m {
+        for j in if i < whole_m { whole_n } else { 0 }..n {
+            to[j * to_stride + i] = from.data[i * from.stride + j];
         }
     }
 }

@@ -104,7 +104,7 @@ impl Layer {
 }
 
 /// Distance between rows of `n` numbers: whole vectors, and never a multiple of 512 bytes, at which rows would compete for the same cache sets.
-fn stride(n: usize) -> usize {
+pub(crate) fn stride(n: usize) -> usize {
     let whole = n.next_multiple_of(WIDTH);
     if whole.is_multiple_of(128) { whole + WIDTH } else { whole }
 }
@@ -202,15 +202,19 @@ impl Mlp {
             let lanes = Lanes::of(n);
             work.reserve(self, lanes.count, 0);
             let padded = &work.padded;
-            let chunks = y.chunks_mut(lanes.rows * self.output());
-            let jobs = work.lanes.iter_mut().zip(chunks).collect();
-            each(jobs, |l, (lane, y)| {
+            let body = |(l, (lane, y)): (usize, (&mut Lane, &mut [f32]))| {
                 for (i, block) in blocks(lanes.range(l, n)).enumerate() {
                     self.forward_block(path, padded, x, block.clone(), lane);
                     let at = i * BLOCK * self.output();
                     lane.outputs(self, block.len(), &mut y[at..at + block.len() * self.output()]);
                 }
-            });
+            };
+            let size = lanes.rows * self.output();
+            if lanes.parallel() {
+                work.lanes.par_iter_mut().zip(y.par_chunks_mut(size)).enumerate().for_each(body);
+            } else {
+                work.lanes.iter_mut().zip(y.chunks_mut(size)).enumerate().for_each(body);
+            }
         });
     }
 
@@ -277,10 +281,7 @@ impl Mlp {
             let lanes = Lanes::of(n);
             work.reserve(self, lanes.count, 0);
             let (padded, tangent) = (&work.padded, &work.tangent);
-            let size = lanes.rows * self.output();
-            let chunks = y.chunks_mut(size).zip(jv.chunks_mut(size));
-            let jobs = work.lanes.iter_mut().zip(chunks).collect();
-            each(jobs, |l, (lane, (y, jv))| {
+            let body = |(l, (lane, (y, jv))): (usize, (&mut Lane, (&mut [f32], &mut [f32])))| {
                 for (i, block) in blocks(lanes.range(l, n)).enumerate() {
                     let b = block.len();
                     self.forward_block(path, padded, x, block, lane);
@@ -289,7 +290,15 @@ impl Mlp {
                     lane.outputs(self, b, &mut y[out.clone()]);
                     unpad(&lane.delta[0], stride(self.output()), self.output(), &mut jv[out]);
                 }
-            });
+            };
+            let size = lanes.rows * self.output();
+            if lanes.parallel() {
+                let chunks = y.par_chunks_mut(size).zip(jv.par_chunks_mut(size));
+                work.lanes.par_iter_mut().zip(chunks).enumerate().for_each(body);
+            } else {
+                let chunks = y.chunks_mut(size).zip(jv.chunks_mut(size));
+                work.lanes.iter_mut().zip(chunks).enumerate().for_each(body);
+            }
         });
     }
 
@@ -322,8 +331,7 @@ impl Mlp {
         let lanes = Lanes::of(n);
         work.reserve(self, lanes.count, sums.len());
         let (padded, transposed, tangent) = (&work.padded, &work.transposed, &work.tangent);
-        let jobs = work.lanes[..lanes.count].iter_mut().collect();
-        each(jobs, |l, lane: &mut Lane| {
+        let body = |(l, lane): (usize, &mut Lane)| {
             lane.sums.fill(0.0);
             for (i, block) in blocks(lanes.range(l, n)).enumerate() {
                 let (first, b) = (block.start, block.len());
@@ -342,7 +350,12 @@ impl Mlp {
                 pad(&dy[..size], self.output(), stride(self.output()), &mut delta[0]);
                 self.backward_block(path, transposed, b, i == 0, lane);
             }
-        });
+        };
+        if lanes.parallel() {
+            work.lanes[..lanes.count].par_iter_mut().enumerate().for_each(body);
+        } else {
+            work.lanes[..lanes.count].iter_mut().enumerate().for_each(body);
+        }
         // Lane after lane: the only order that does not depend on who finished first.
         let (total, rest) = work.lanes[..lanes.count].split_at_mut(1);
         let total = &mut total[0];
@@ -509,6 +522,11 @@ impl Lanes {
         Self { rows, count: n.div_ceil(rows) }
     }
 
+    /// Whether there is something to share out, and someone to share with. A single lane never meets rayon.
+    fn parallel(self) -> bool {
+        self.count > 1 && rayon::current_num_threads() > 1
+    }
+
     fn range(self, lane: usize, n: usize) -> Range<usize> {
         lane * self.rows..((lane + 1) * self.rows).min(n)
     }
@@ -518,15 +536,6 @@ impl Lanes {
 fn blocks(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let end = rows.end;
     rows.step_by(BLOCK).map(move |first| first..(first + BLOCK).min(end))
-}
-
-/// Do every job, in rayon's current pool if there is more than one and more than one thread.
-fn each<J: Send>(jobs: Vec<J>, body: impl Fn(usize, J) + Sync) {
-    if jobs.len() > 1 && rayon::current_num_threads() > 1 {
-        jobs.into_par_iter().enumerate().for_each(|(l, job)| body(l, job));
-    } else {
-        jobs.into_iter().enumerate().for_each(|(l, job)| body(l, job));
-    }
 }
 
 /// Buffers of [`Mlp::forward_row`]; they grow at the first use.
@@ -599,7 +608,7 @@ fn with_workspace<R>(body: impl FnOnce(&mut Workspace) -> R) -> R {
 
 /// Floats that start at a cache line.
 #[derive(Clone, Debug, Default)]
-struct Buffer {
+pub(crate) struct Buffer {
     lines: Vec<Line>,
     len: usize,
 }
@@ -610,7 +619,7 @@ struct Line([f32; WIDTH]);
 
 impl Buffer {
     /// To `len` numbers; those that were there stay or become anything, new ones are 0.
-    fn resize(&mut self, len: usize) {
+    pub(crate) fn resize(&mut self, len: usize) {
         let lines = len.div_ceil(WIDTH);
         if self.lines.len() < lines {
             self.lines.resize(lines, Line([0.0; WIDTH]));

@@ -78,7 +78,7 @@ fn at_most(wanted: Path) -> Path {
 /// Sixteen `f32` side by side.
 ///
 /// # Safety
-/// Pointers must be valid for 16 numbers (`count` for a partial access), and the machine must have the instruction set: a kernel
+/// Pointers must be valid for 16 numbers (`count` for a partial access, eight rows of 8 for a tile), and the machine must have the instruction set: a kernel
 /// reaches an implementation only through a [`Path`] that [`available`] listed.
 pub(crate) trait Simd: Copy {
     type V: Copy;
@@ -92,6 +92,16 @@ pub(crate) trait Simd: Copy {
     unsafe fn store_partial(p: *mut f32, v: Self::V, count: usize);
     /// `a * b + c`, rounded once.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// An 8 x 8 tile from rows at a stride to columns at a stride.
+    #[inline(always)]
+    unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        for i in 0..8 {
+            for j in 0..8 {
+                // SAFETY: the trait's condition, for a tile.
+                unsafe { *to.add(j * to_stride + i) = *from.add(i * from_stride + j) };
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -183,6 +193,48 @@ mod x86 {
         unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             unsafe { _mm512_fmadd_ps(a, b, c) }
         }
+
+        #[inline(always)]
+        unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+            unsafe { transpose8(from, from_stride, to, to_stride) };
+        }
+    }
+
+    /// Two 4 x 4 transposes side by side, twice, then halves exchanged.
+    ///
+    /// # Safety
+    /// As [`Simd::transpose8`].
+    #[inline(always)]
+    unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+        // SAFETY: eight rows of 8 are valid at both pointers, says the caller.
+        unsafe {
+            let (upper, lower) = (quad(from, from_stride), quad(from.add(4 * from_stride), from_stride));
+            for j in 0..4 {
+                _mm256_storeu_ps(to.add(j * to_stride), _mm256_permute2f128_ps::<0x20>(upper[j], lower[j]));
+                _mm256_storeu_ps(to.add((j + 4) * to_stride), _mm256_permute2f128_ps::<0x31>(upper[j], lower[j]));
+            }
+        }
+    }
+
+    /// Four rows of 8, transposed within each half: entry `j` holds columns `j` and `j + 4`.
+    ///
+    /// # Safety
+    /// As [`Simd::transpose8`], for four rows.
+    #[inline(always)]
+    unsafe fn quad(from: *const f32, stride: usize) -> [__m256; 4] {
+        // SAFETY: four rows of 8 are valid, says the caller.
+        unsafe {
+            let (a, b) = (_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(stride)));
+            let (c, d) = (_mm256_loadu_ps(from.add(2 * stride)), _mm256_loadu_ps(from.add(3 * stride)));
+            let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+            let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+            [
+                _mm256_shuffle_ps::<0x44>(ab, cd),
+                _mm256_shuffle_ps::<0xee>(ab, cd),
+                _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+                _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+            ]
+        }
     }
 
     /// A mask of `count` leading lanes is read `WIDTH - count` numbers into this.
@@ -252,6 +304,11 @@ mod x86 {
         #[inline(always)]
         unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+        }
+
+        #[inline(always)]
+        unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+            unsafe { transpose8(from, from_stride, to, to_stride) };
         }
     }
 }
