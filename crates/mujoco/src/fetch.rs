@@ -159,7 +159,7 @@ fn verify(path: &Path) -> std::result::Result<(), String> {
         }
         hash.update(&block[..read]);
     }
-    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hash.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     if found == SHA256 { Ok(()) } else { Err(format!("its SHA-256 is {found}, not {SHA256}")) }
 }
 

@@ -7,10 +7,14 @@
 //!
 //! Slices are borrowed from the model or the simulation, so nothing can step while one is held. Only floating-point fields
 //! can be written: sizes, addresses and types stay what the compiler made them.
-#![allow(unsafe_code)] // The C library is behind this crate; each block gives its reason.
+#![allow(unsafe_code)]
+// The C library is behind this crate; each block gives its reason.
+// Structures are opaque bytes here; the offsets in the table are those that the C compiler aligned.
+#![allow(clippy::cast_ptr_alignment)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod error;
+mod facts;
 mod fatal;
 pub mod fetch;
 mod field;

@@ -113,7 +113,15 @@ impl Model {
             (functions.mj_deleteSpec)(spec);
             compiled
         };
-        Ok(Model { library: library.clone(), raw: compiled?, name })
+        let model = Model { library: library.clone(), raw: compiled?, name: name.clone() };
+        // History buffers keep cursors among their numbers, and plugins whatever they like: setting such a state from a file
+        // could lead the library out of bounds.
+        // SAFETY: the model is live.
+        let unchecked = unsafe { model::NHISTORY.get(model.raw()) + model::NPLUGIN.get(model.raw()) };
+        if unchecked > 0 {
+            return Err(failed("delays and plugins are not supported here".into()));
+        }
+        Ok(model)
     }
 
     /// The name that the text gives the model.

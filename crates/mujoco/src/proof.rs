@@ -105,8 +105,8 @@ impl Known {
             return Err(format!("{name} has {} numbers, not {}", found.len(), known.len()));
         }
         for (i, (found, known)) in found.iter().zip(known).enumerate() {
-            // Written so that a NaN fails.
-            if !((found - known).abs() <= TOLERANCE * known.abs().max(1.0)) {
+            let close = (found - known).abs() <= TOLERANCE * known.abs().max(1.0);
+            if !close {
                 return Err(format!("{name}[{i}] is {found}, not {known}"));
             }
         }
