@@ -1,4 +1,4 @@
-//! Adam (Kingma and Ba 2015, Algorithm 1), as PyTorch computes it.
+//! Adam (Kingma and Ba 2015, Algorithm 1), as `PyTorch` computes it.
 
 use crate::{Error, Result, kernels};
 

@@ -1,6 +1,8 @@
 //! Categorical distribution over rows of logits (n x k), through a stable log-softmax in f64.
 //!
 //! Every function panics if a slice is not of the length that its documentation says.
+// Said once above.
+#![allow(clippy::missing_panics_doc)]
 
 use tony_random::Stream;
 

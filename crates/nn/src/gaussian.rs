@@ -2,6 +2,8 @@
 //!
 //! Sums over dimensions are taken in f64, in order; nothing is allocated. `d` is `log_std.len()`; every function panics if a slice is not of the length
 //! that its documentation says.
+// Said once above.
+#![allow(clippy::missing_panics_doc)]
 
 use tony_random::Stream;
 

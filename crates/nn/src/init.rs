@@ -5,7 +5,7 @@ use tony_random::Stream;
 /// How a network's parameters start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// PyTorch's default of a linear layer: weights and biases uniform within `+-1/sqrt(in)`.
+    /// `PyTorch`'s default of a linear layer: weights and biases uniform within `+-1/sqrt(in)`.
     KaimingUniform,
     /// (Semi-)orthogonal weights times a gain (Saxe et al. 2014), biases 0.
     Orthogonal {
@@ -38,7 +38,9 @@ impl Init {
 }
 
 fn uniform(bound: f64, values: &mut [f32], stream: &mut Stream) {
-    values.iter_mut().for_each(|value| *value = stream.range(-bound, bound) as f32);
+    for value in values {
+        *value = stream.range(-bound, bound) as f32;
+    }
 }
 
 /// The shorter side's vectors are drawn normal and made orthonormal by modified Gram-Schmidt, which is the QR decomposition with a
@@ -57,7 +59,9 @@ fn orthogonal(rows: usize, columns: usize, gain: f32, weights: &mut [f32], strea
             }
         }
         let scale = 1.0 / inner(current, current).sqrt();
-        current.iter_mut().for_each(|x| *x *= scale);
+        for x in current {
+            *x *= scale;
+        }
     }
     for r in 0..rows {
         for c in 0..columns {

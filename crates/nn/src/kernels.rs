@@ -3,6 +3,8 @@
 //! Products are written over [`Simd`]; element-wise loops are plain Rust, which the compiler vectorises under each instruction set:
 //! Rust neither fuses nor reorders floating-point operations, so their bits cannot depend on it.
 #![allow(unsafe_code)]
+// A body must be inlined into the function that enables its instruction set; sizes and strides of three matrices are what a product takes.
+#![allow(clippy::inline_always, clippy::too_many_arguments)]
 
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
@@ -13,7 +15,6 @@ use crate::{Activation, BLOCK};
 macro_rules! kernel {
     ($(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)?) => {
         $(#[$doc])*
-        #[allow(clippy::too_many_arguments)]
         pub(crate) fn $name(path: Path, $($arg: $type),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
@@ -84,7 +85,6 @@ fn product_transposed_body<S: Simd>(
     any_product::<S, true>(m, n, k, a, b, start, c, c_stride);
 }
 
-#[allow(clippy::too_many_arguments)]
 #[inline(always)]
 fn any_product<S: Simd, const T: bool>(
     m: usize,
@@ -328,7 +328,7 @@ fn activate_body<S: Simd>(activation: Activation, z: &mut [f32]) {
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
     const P: [f32; 5] = [1.341_983_7e-8, 2.066_127_3e-5, 0.003_498_996_7, 0.133_839_81, 1.0];
-    const Q: [f32; 5] = [7.804_735_6e-7, 3.291_039_4e-4, 0.025_890_209, 0.467_173_02, 1.0];
+    const Q: [f32; 5] = [7.804_735_6e-7, 3.291_039_4e-4, 0.025_890_209, 0.467_173, 1.0];
     let x = if x > 9.0 { 9.0 } else { x };
     let x = if x < -9.0 { -9.0 } else { x };
     let t = x * x;
@@ -456,7 +456,9 @@ pub(crate) fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
 }
 
 pub(crate) fn scale(factor: f32, y: &mut [f32]) {
-    y.iter_mut().for_each(|y| *y *= factor);
+    for y in y {
+        *y *= factor;
+    }
 }
 
 kernel! {

@@ -251,6 +251,7 @@ impl Mlp {
     ///
     /// # Panics
     /// If a slice is not of the network's size, or an index is outside of the data.
+    #[allow(clippy::too_many_arguments)]
     pub fn gauss_newton(
         &self,
         params: &[f32],
@@ -281,7 +282,7 @@ impl Mlp {
             let lanes = Lanes::of(n);
             work.reserve(self, lanes.count, 0);
             let (padded, tangent) = (&work.padded, &work.tangent);
-            let body = |(l, (lane, (y, jv))): (usize, (&mut Lane, (&mut [f32], &mut [f32])))| {
+            let body = |(l, ((lane, y), jv)): (usize, LaneOutputs)| {
                 for (i, block) in blocks(lanes.range(l, n)).enumerate() {
                     let b = block.len();
                     self.forward_block(path, padded, x, block, lane);
@@ -293,15 +294,16 @@ impl Mlp {
             };
             let size = lanes.rows * self.output();
             if lanes.parallel() {
-                let chunks = y.par_chunks_mut(size).zip(jv.par_chunks_mut(size));
-                work.lanes.par_iter_mut().zip(chunks).enumerate().for_each(body);
+                let chunks = work.lanes.par_iter_mut().zip(y.par_chunks_mut(size)).zip(jv.par_chunks_mut(size));
+                chunks.enumerate().for_each(body);
             } else {
-                let chunks = y.chunks_mut(size).zip(jv.chunks_mut(size));
-                work.lanes.iter_mut().zip(chunks).enumerate().for_each(body);
+                let chunks = work.lanes.iter_mut().zip(y.chunks_mut(size)).zip(jv.chunks_mut(size));
+                chunks.enumerate().for_each(body);
             }
         });
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn sweep(
         &self,
         params: &[f32],
@@ -575,6 +577,9 @@ impl Workspace {
         }
     }
 }
+
+/// A lane and its part of the outputs and of their tangents.
+type LaneOutputs<'a> = ((&'a mut Lane, &'a mut [f32]), &'a mut [f32]);
 
 #[derive(Debug, Default)]
 struct Lane {

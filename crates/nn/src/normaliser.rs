@@ -76,7 +76,9 @@ impl Normaliser {
         for row in rows.chunks_exact(width) {
             mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
         }
-        mean.iter_mut().for_each(|sum| *sum /= n);
+        for sum in &mut mean {
+            *sum /= n;
+        }
         let mut m2 = vec![0.0; width];
         for row in rows.chunks_exact(width) {
             for ((m2, mean), x) in m2.iter_mut().zip(&mean).zip(row) {

@@ -26,7 +26,7 @@ pub fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
     kernels::axpy(alpha, x, y);
 }
 
-/// Scale `grad` so that its norm is at most `max`; the norm before. As PyTorch: the factor is `max / (norm + 1e-6)` where that is below 1.
+/// Scale `grad` so that its norm is at most `max`; the norm before. As `PyTorch`: the factor is `max / (norm + 1e-6)` where that is below 1.
 pub fn clip_norm(grad: &mut [f32], max: f64) -> f64 {
     let norm = norm(grad);
     let factor = max / (norm + 1e-6);

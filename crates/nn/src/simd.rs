@@ -3,6 +3,8 @@
 //! [`path`] says which set is in use: the best that the machine has, or the one that the environment variable `TONY_SIMD`
 //! (`avx512`, `avx2`, `portable`) asks for. The choice changes speed and never a bit of a result.
 #![allow(unsafe_code)]
+// An operation must be inlined into the function that enables its instruction set.
+#![allow(clippy::inline_always)]
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -154,6 +156,8 @@ pub(crate) use x86::{Avx2, Avx512};
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::{Simd, WIDTH};
+    // Forty intrinsics by name would say nothing that their prefix does not.
+    #[allow(clippy::wildcard_imports)]
     use std::arch::x86_64::*;
 
     #[derive(Clone, Copy)]

@@ -16,10 +16,12 @@ pub fn forward(mlp: &Mlp, params: &[f64], x: &[f64]) -> Vec<f64> {
         a = (0..outputs).map(z).collect();
         at += (inputs + 1) * outputs;
         if l + 1 < layers {
-            a.iter_mut().for_each(|a| match mlp.activation() {
-                Activation::Tanh => *a = libm::tanh(*a),
-                Activation::Relu => *a = a.max(0.0),
-            });
+            for a in &mut a {
+                *a = match mlp.activation() {
+                    Activation::Tanh => libm::tanh(*a),
+                    Activation::Relu => a.max(0.0),
+                };
+            }
         }
     }
     a
