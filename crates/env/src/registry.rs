@@ -3,6 +3,8 @@
 use crate::classic::{CartPole, Pendulum};
 use crate::locomotion::{self, Locomotion, half_cheetah, hopper, swimmer};
 use crate::probe::{self, Probe};
+use crate::safety_gym::robots::{Robot, car, point};
+use crate::safety_gym::{SafetyGym, task};
 use crate::{Env, Error, Result};
 
 /// What an environment may need from outside.
@@ -39,6 +41,7 @@ pub(crate) enum Task {
     CartPole,
     Pendulum,
     Locomotion(&'static locomotion::Task),
+    SafetyGym(fn() -> Robot, fn() -> task::Task),
     Probe(&'static probe::Task),
 }
 
@@ -60,6 +63,7 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
         Task::CartPole => Box::new(CartPole::new()),
         Task::Pendulum => Box::new(Pendulum::new()),
         Task::Locomotion(task) => Box::new(Locomotion::new(task, context.library(listing.name)?)?),
+        Task::SafetyGym(robot, task) => Box::new(SafetyGym::new(robot(), task(), context.library(listing.name)?)?),
         Task::Probe(task) => Box::new(Probe::new(task)),
     })
 }
@@ -75,6 +79,10 @@ fn nearest(name: &str) -> Option<String> {
     let best = LIST.iter().min_by_key(|listing| near(listing))?;
     (near(best) <= 1 + name.chars().count() / 3).then(|| best.name.to_owned())
 }
+
+const GOAL0: &str = "drive to goals; nothing is in the way and nothing costs";
+const GOAL1: &str = "drive to goals and around eight hazards; the one vase costs nothing";
+const GOAL2: &str = "drive to goals, around ten hazards and without disturbing ten vases";
 
 const LIST: &[Listing] = &[
     Listing {
@@ -96,6 +104,12 @@ const LIST: &[Listing] = &[
     locomotion(&half_cheetah::TASK),
     locomotion(&hopper::TASK),
     locomotion(&swimmer::TASK),
+    safety_gym("SafetyPointGoal0-v0", GOAL0, point, || task::goal(0)),
+    safety_gym("SafetyPointGoal1-v0", GOAL1, point, || task::goal(1)),
+    safety_gym("SafetyPointGoal2-v0", GOAL2, point, || task::goal(2)),
+    safety_gym("SafetyCarGoal0-v0", GOAL0, car, || task::goal(0)),
+    safety_gym("SafetyCarGoal1-v0", GOAL1, car, || task::goal(1)),
+    safety_gym("SafetyCarGoal2-v0", GOAL2, car, || task::goal(2)),
     probe(&probe::constant::TASK),
     probe(&probe::one_step_credit::TASK),
     probe(&probe::action::CONTINUOUS),
@@ -108,6 +122,16 @@ const LIST: &[Listing] = &[
 const fn locomotion(task: &'static locomotion::Task) -> Listing {
     let (name, summary) = (task.name, task.summary);
     Listing { name, family: "locomotion", summary, needs_mujoco: true, random: true, task: Task::Locomotion(task) }
+}
+
+const fn safety_gym(
+    name: &'static str,
+    summary: &'static str,
+    robot: fn() -> Robot,
+    task: fn() -> task::Task,
+) -> Listing {
+    let family = "safety_gym";
+    Listing { name, family, summary, needs_mujoco: true, random: true, task: Task::SafetyGym(robot, task) }
 }
 
 const fn probe(task: &'static probe::Task) -> Listing {
