@@ -141,3 +141,123 @@ pub fn fisher(logits: &[f32], k: usize, weight: f64, tangent: &mut [f32]) {
 fn check(logits: &[f32], k: usize, n: usize) {
     assert!(k > 0 && n.checked_mul(k) == Some(logits.len()), "{} logits are no {n} rows of {k}", logits.len());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const K: usize = 4;
+    const N: usize = 9;
+
+    fn numbers(n: usize, name: &str) -> Vec<f32> {
+        let mut stream = Stream::new(1, name, 0);
+        (0..n).map(|_| 2.0 * stream.normal() as f32).collect()
+    }
+
+    fn wide(values: &[f32]) -> Vec<f64> {
+        values.iter().map(|v| f64::from(*v)).collect()
+    }
+
+    fn probabilities(logits: &[f64]) -> Vec<f64> {
+        let sum: f64 = logits.iter().map(|l| l.exp()).sum();
+        logits.iter().map(|l| l.exp() / sum).collect()
+    }
+
+    fn slope(at: &[f64], i: usize, f: impl Fn(&[f64]) -> f64) -> f64 {
+        let shifted = |h: f64| {
+            let mut at = at.to_vec();
+            at[i] += h;
+            f(&at)
+        };
+        (shifted(1e-5) - shifted(-1e-5)) / 2e-5
+    }
+
+    fn entropy_of(logits: &[f64]) -> f64 {
+        -probabilities(logits).iter().map(|p| p * p.ln()).sum::<f64>()
+    }
+
+    fn divergence(logits0: &[f64], logits1: &[f64]) -> f64 {
+        probabilities(logits0).iter().zip(probabilities(logits1)).map(|(p, q)| p * (p / q).ln()).sum()
+    }
+
+    #[test]
+    fn probabilities_sum_to_one_even_far_out() {
+        for logits in
+            [[0.0, 0.0, 0.0, 0.0], [1e4, -1e4, 0.0, 1e4], [-3e38, -3e38, 0.0, 1.0], [f32::NEG_INFINITY, 0.0, 1.0, 2.0]]
+        {
+            let mut out = [0.0; K];
+            log_softmax(&logits, &mut out);
+            let sum: f64 = out.iter().map(|l| l.exp()).sum();
+            // Four f64 exponentials of arguments up to 1e4 in magnitude.
+            assert!((sum - 1.0).abs() < 1e-11, "{logits:?} {sum}");
+        }
+    }
+
+    #[test]
+    fn values_and_gradients() {
+        let (logits, other, weight) = (numbers(N * K, "0"), numbers(N * K, "1"), numbers(N, "weight"));
+        let action: Vec<u32> = (0..N as u32).map(|r| r % K as u32).collect();
+        let (mut logp, mut h, mut d) = ([0.0; N], [0.0; N], [0.0; N]);
+        let (mut d_logits, mut d_other) = ([0.0; N * K], [0.0; N * K]);
+        log_prob(&logits, K, &action, &mut logp);
+        entropy(&logits, K, &mut h);
+        kl(&logits, &other, K, &mut d);
+        log_prob_gradient(&logits, K, &action, &weight, 0.3, &mut d_logits);
+        kl_gradient(&logits, &other, K, &weight, &mut d_other);
+        for r in 0..N {
+            let (l, o, a) = (wide(&logits[r * K..][..K]), wide(&other[r * K..][..K]), action[r] as usize);
+            let w = f64::from(weight[r]);
+            // One rounding to f32 of numbers below 16.
+            assert!((f64::from(logp[r]) - probabilities(&l)[a].ln()).abs() < 1e-6);
+            assert!((f64::from(h[r]) - entropy_of(&l)).abs() < 1e-6);
+            assert!((f64::from(d[r]) - divergence(&l, &o)).abs() < 1e-6);
+            for i in 0..K {
+                let loss = |l: &[f64]| w * probabilities(l)[a].ln() + 0.3 * entropy_of(l);
+                assert!((f64::from(d_logits[r * K + i]) - slope(&l, i, loss)).abs() < 1e-6);
+                assert!((f64::from(d_other[r * K + i]) - w * slope(&o, i, |o| divergence(&l, o))).abs() < 1e-6);
+            }
+        }
+        kl(&logits, &logits, K, &mut d);
+        assert_eq!(d, [0.0; N]);
+    }
+
+    #[test]
+    fn fisher_is_the_second_derivative_of_the_divergence_and_minus_the_mean_hessian() {
+        let logits = [0.5, -1.0, 2.0, 0.0];
+        let l = wide(&logits);
+        let p = probabilities(&l);
+        for j in 0..K {
+            let mut tangent = [0.0; K];
+            tangent[j] = 1.0;
+            fisher(&logits, K, 1.0, &mut tangent);
+            for i in 0..K {
+                // First derivative by formula (p1 - p0), second by difference.
+                let second = slope(&l, j, |l| probabilities(l)[i] - p[i]);
+                let hessian = |a: usize| slope(&l, j, |l| f64::from(u8::from(a == i)) - probabilities(l)[i]);
+                let mean: f64 = (0..K).map(|a| p[a] * hessian(a)).sum();
+                assert!((f64::from(tangent[i]) - second).abs() < 1e-7 && (f64::from(tangent[i]) + mean).abs() < 1e-7);
+            }
+        }
+    }
+
+    #[test]
+    fn samples_have_the_probabilities_and_never_the_impossible() {
+        let n = 40_000;
+        let row = [0.0, 1.0, f32::NEG_INFINITY, -1.0];
+        let logits: Vec<f32> = (0..n).flat_map(|_| row).collect();
+        let mut action = vec![0; n];
+        sample(&logits, K, &mut Stream::new(2, "action", 0), &mut action);
+        let p = probabilities(&wide(&row));
+        for i in 0..K {
+            let share = action.iter().filter(|a| **a == i as u32).count() as f64 / n as f64;
+            // Four standard errors of a share are at most 0.01.
+            assert!((share - p[i]).abs() < 0.01 && (p[i] > 0.0 || share == 0.0), "{i}: {share} for {}", p[i]);
+        }
+        let mut best = [0; 1];
+        mode(&row, K, &mut best);
+        assert_eq!(best, [1]);
+        let mut h = [0.0];
+        entropy(&row, K, &mut h);
+        assert!((f64::from(h[0]) + p.iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f64>()).abs() < 1e-6);
+    }
+}

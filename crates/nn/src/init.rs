@@ -79,3 +79,69 @@ fn inner(a: &[f64], b: &[f64]) -> f64 {
     }
     lanes.iter().sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Mlp};
+
+    fn layers(sizes: &[usize], init: Init) -> Vec<(Vec<f32>, Vec<f32>)> {
+        let mlp = Mlp::new(sizes, Activation::Tanh).unwrap();
+        let mut params = vec![f32::NAN; mlp.num_params()];
+        mlp.init(&mut params, init, &mut Stream::new(1, "init", 0));
+        let mut rest = &params[..];
+        let mut take = |n: usize| {
+            let (taken, left) = rest.split_at(n);
+            rest = left;
+            taken.to_vec()
+        };
+        sizes.windows(2).map(|s| (take(s[0] * s[1]), take(s[1]))).collect()
+    }
+
+    /// Every value within the bound, and the variance that of a uniform distribution: bound^2 / 3. Its standard error is 0.9 / sqrt(n) of it.
+    fn assert_uniform(values: &[f32], bound: f64) {
+        assert!(values.iter().all(|v| f64::from(v.abs()) <= bound));
+        let n = values.len() as f64;
+        let variance: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / n;
+        assert!((variance * 3.0 / (bound * bound) - 1.0).abs() < 4.0 * 0.9 / n.sqrt(), "{variance} for bound {bound}");
+    }
+
+    #[test]
+    fn uniform_initialisations_have_their_bounds() {
+        let kaiming = layers(&[60, 64, 200], Init::KaimingUniform);
+        for ((weights, bias), inputs) in kaiming.iter().zip([60.0_f64, 64.0]) {
+            assert_uniform(weights, 1.0 / inputs.sqrt());
+            assert_uniform(bias, 1.0 / inputs.sqrt());
+        }
+        let glorot = layers(&[60, 64, 200], Init::Glorot);
+        for ((weights, bias), ends) in glorot.iter().zip([124.0_f64, 264.0]) {
+            assert_uniform(weights, (6.0 / ends).sqrt());
+            assert!(bias.iter().all(|b| *b == 0.0));
+        }
+    }
+
+    #[test]
+    fn orthogonal_layers_are_orthogonal_times_their_gain() {
+        let sizes = [60, 64, 64, 3];
+        let gains = [1.5_f64, 1.5, 0.01];
+        let init = Init::Orthogonal { hidden: 1.5, output: 0.01 };
+        for (l, (weights, bias)) in layers(&sizes, init).iter().enumerate() {
+            let (rows, columns) = (sizes[l], sizes[l + 1]);
+            let w = |r: usize, c: usize| f64::from(weights[r * columns + c]) / gains[l];
+            let short = rows.min(columns);
+            for i in 0..short {
+                for j in 0..short {
+                    let long = 0..rows.max(columns);
+                    let inner: f64 = if rows <= columns {
+                        long.map(|k| w(i, k) * w(j, k)).sum()
+                    } else {
+                        long.map(|k| w(k, i) * w(k, j)).sum()
+                    };
+                    // Weights are rounded to f32.
+                    assert!((inner - f64::from(u8::from(i == j))).abs() < 1e-6, "layer {l}: {i} {j} {inner}");
+                }
+            }
+            assert!(bias.iter().all(|b| *b == 0.0));
+        }
+    }
+}

@@ -488,3 +488,55 @@ fn transpose_body<S: Simd>(m: usize, n: usize, from: View, to: &mut [f32], to_st
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd;
+
+    #[test]
+    fn tanh_is_accurate_odd_and_saturates() {
+        let (mut worst, mut values) = (0.0_f64, Vec::new());
+        // A prime stride visits every exponent from the smallest subnormal up to infinity: 43,000 numbers.
+        for bits in (1..=0x7f80_0000_u32).step_by(49_999).chain([0x7f80_0000]) {
+            let x = f32::from_bits(bits);
+            let (y, expected) = (tanh(x), libm::tanh(f64::from(x)));
+            assert_eq!(tanh(-x), -y);
+            assert!(y <= 1.0, "{x}");
+            // A subnormal result may be off by its spacing.
+            worst = worst.max((f64::from(y) - expected).abs() / expected.max(f64::from(f32::MIN_POSITIVE)));
+            values.extend([x, -x]);
+        }
+        // Five roundings of 6e-8 and the approximation's 2e-8.
+        assert!(worst < 3.2e-7, "{worst}");
+        assert_eq!((tanh(0.0), tanh(1e-30)), (0.0, 1e-30));
+        assert!(tanh(20.0) > 0.999_999_9 && tanh(f32::NAN).is_nan());
+        for path in simd::available() {
+            let mut wide = values.clone();
+            activate(path, Activation::Tanh, &mut wide);
+            assert!(wide.iter().zip(&values).all(|(wide, x)| wide.to_bits() == tanh(*x).to_bits()), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn transposes_of_any_shape() {
+        for (m, n) in [(1, 1), (8, 8), (7, 9), (16, 24), (33, 17)] {
+            let from: Vec<f32> = (0..m * n).map(|i| i as f32).collect();
+            for path in simd::available() {
+                let mut to = vec![f32::NAN; n * (m + 3)];
+                transpose(path, m, n, View { data: &from, stride: n }, &mut to, m + 3);
+                for (j, row) in to.chunks_exact(m + 3).enumerate() {
+                    assert!((0..m).all(|i| row[i] == from[i * n + j]) && row[m..] == [0.0; 3], "{m} x {n} {path:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "too short")]
+    fn a_short_operand_is_refused_before_it_is_read() {
+        let b = [0.0; 16 * 3];
+        let (a, b) = (View { data: &[0.0; 5], stride: 3 }, View { data: &b, stride: 16 });
+        product(path(), 2, 16, 3, a, b, Start::Zero, &mut [0.0; 32], 16);
+    }
+}

@@ -146,3 +146,59 @@ impl Normaliser {
         self.limit = self.clip;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tony_random::Stream;
+
+    fn rows(n: usize, width: usize) -> Vec<f32> {
+        let mut stream = Stream::new(1, "normaliser", n as u64);
+        (0..n * width).map(|i| (100.0 + (1 + i % width) as f64 * stream.normal()) as f32).collect()
+    }
+
+    #[test]
+    fn merging_batches_is_seeing_all_rows_at_once() {
+        let (width, data) = (3, rows(500, 3));
+        let (mut once, mut often) = (Normaliser::new(width, 10.0), Normaliser::new(width, 10.0));
+        once.update(&data);
+        for part in data.chunks(7 * width) {
+            often.update(part);
+        }
+        assert_eq!((once.count(), often.count()), (500.0, 500.0));
+        for j in 0..width {
+            // f64 sums of 500 numbers near 100.
+            assert!((once.mean()[j] - often.mean()[j]).abs() < 1e-10);
+            assert!((once.std()[j] - often.std()[j]).abs() < 1e-10);
+            // Four standard errors: 4 s / sqrt(500) of the mean, 4 s / sqrt(1000) of the deviation.
+            let s = (j + 1) as f64;
+            assert!((once.mean()[j] - 100.0).abs() < 0.18 * s && (once.std()[j] - s).abs() < 0.13 * s);
+        }
+    }
+
+    #[test]
+    fn identity_until_the_first_update_and_standard_afterwards() {
+        let mut normaliser = Normaliser::new(2, 1.5);
+        let mut y = [0.0; 2];
+        normaliser.apply(&[300.0, -7.0], &mut y);
+        assert_eq!(y, [300.0, -7.0]);
+        normaliser.update(&[0.0, 5.0, 2.0, 5.0]);
+        // Mean (1, 5), deviation (1, 0), and 0 counts as 0.01.
+        for (x, expected) in [([1.0, 5.0], [0.0, 0.0]), ([0.5, 5.01], [-0.5, 1.0]), ([9.0, 4.0], [1.5, -1.5])] {
+            normaliser.apply(&x, &mut y);
+            // 5.01 - 5 in f32 is good to 5e-7, over 0.01.
+            assert!((y[0] - expected[0]).abs() < 1e-6 && (y[1] - expected[1]).abs() < 1e-4_f32, "{y:?}");
+        }
+    }
+
+    #[test]
+    fn a_restored_state_is_the_same_map() {
+        let mut normaliser = Normaliser::new(3, 5.0);
+        normaliser.update(&rows(20, 3));
+        let mut restored = Normaliser::new(3, 5.0);
+        restored.set_state(&normaliser.state()).unwrap();
+        assert_eq!(restored, normaliser);
+        let wrong = Error::State { what: "normaliser", found: 5, expected: 7 };
+        assert_eq!(restored.set_state(&[0.0; 5]), Err(wrong));
+    }
+}

@@ -35,3 +35,33 @@ pub fn clip_norm(grad: &mut [f32], max: f64) -> f64 {
     }
     norm
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_and_norms_of_any_length() {
+        for n in [0, 1, 15, 16, 17, 100, 1_000] {
+            let a: Vec<f32> = (0..n).map(|i| (i % 13) as f32 - 6.0).collect();
+            let b: Vec<f32> = (0..n).map(|i| (i % 7) as f32 * 0.5).collect();
+            let expected: f64 = a.iter().zip(&b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            // Halves of small integers: every sum is exact in any order.
+            assert_eq!(dot(&a, &b), expected);
+            assert_eq!(norm(&a), dot(&a, &a).sqrt());
+            let mut y = b.clone();
+            axpy(2.0, &a, &mut y);
+            assert!(y.iter().zip(a.iter().zip(&b)).all(|(y, (a, b))| *y == 2.0 * a + b));
+        }
+    }
+
+    #[test]
+    fn clipping_shortens_what_is_too_long_and_nothing_else() {
+        let mut grad = vec![3.0, 4.0];
+        assert_eq!(clip_norm(&mut grad, 10.0), 5.0);
+        assert_eq!(grad, [3.0, 4.0]);
+        assert_eq!(clip_norm(&mut grad, 0.5), 5.0);
+        // The 1e-6 in the divisor, and f32.
+        assert!((norm(&grad) - 0.5).abs() < 1e-6 && (grad[0] / grad[1] - 0.75).abs() < 1e-6);
+    }
+}
