@@ -248,10 +248,10 @@ mod tests {
         let mut action = vec![0; n];
         sample(&logits, K, &mut Stream::new(2, "action", 0), &mut action);
         let p = probabilities(&wide(&row));
-        for i in 0..K {
+        for (i, p) in p.iter().enumerate() {
             let share = action.iter().filter(|a| **a == i as u32).count() as f64 / n as f64;
             // Four standard errors of a share are at most 0.01.
-            assert!((share - p[i]).abs() < 0.01 && (p[i] > 0.0 || share == 0.0), "{i}: {share} for {}", p[i]);
+            assert!((share - p).abs() < 0.01 && (*p > 0.0 || share == 0.0), "{i}: {share} for {p}");
         }
         let mut best = [0; 1];
         mode(&row, K, &mut best);
