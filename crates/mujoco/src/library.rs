@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{Error, Result, fatal, fetch, fields, proof};
 
@@ -81,6 +81,9 @@ impl std::fmt::Debug for Library {
 impl Library {
     /// Open a shared library, check that it has the pinned version, and prove the field table on it (a few milliseconds).
     pub fn open(path: &Path) -> Result<Self> {
+        /// The library's initialisers and its slot for the message handler are global: one thread at a time.
+        static OPENING: Mutex<()> = Mutex::new(());
+        let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         let cannot_open = |error: libloading::Error| Error::Open { path: path.to_owned(), reason: error.to_string() };
         // SAFETY: opening runs the file's initialisers; the user or the pinned hash vouches for the file. MuJoCo keeps
         // thread-local and global state, so it is never closed.

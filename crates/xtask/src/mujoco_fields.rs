@@ -17,7 +17,7 @@ use crate::Result;
 
 /// Prints a line a field, `field STRUCTURE NAME TYPE OFFSET ROWS COLUMNS` (`ROWS` is the name of the size that counts the
 /// objects, or a number), then with a model a line a field, `value STRUCTURE NAME NUMBERS`.
-const PROGRAM: &str = r##"
+const PROGRAM: &str = r#"
 #include <stddef.h>
 #include <stdio.h>
 #include <mujoco/mujoco.h>
@@ -126,7 +126,7 @@ int main(int argc, char** argv) {
   values(m, d);
   return 0;
 }
-"##;
+"#;
 
 /// Constants that the program prints by name.
 const NUMBERS: &str = "VERSION SIZEOF_CONTACT WARNINGS STATE_INTEGRATION";
