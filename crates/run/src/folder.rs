@@ -1,7 +1,29 @@
-use crate::{Checkpoint, Error, Loaded, Manifest, Metrics, Plan, Result};
+use crate::checkpoint::{self, LogLengths};
+use crate::{Checkpoint, Error, Loaded, Manifest, Metrics, Plan, Result, disk, events};
+use fs_err::File;
 use serde::{Deserialize, Serialize};
+use std::fs::TryLockError;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{mem, process, thread};
+
+const PLAN: &str = "plan.toml";
+const MANIFEST: &str = "manifest.json";
+const METRICS: &str = "metrics.jsonl";
+const EXIT: &str = "exit.json";
+const EPISODES: &str = "episodes";
+const LOCK: &str = ".lock";
+
+/// Beginning of the name of a run folder that is being made.
+const SCRATCH: &str = ".new-";
+/// How long to wait for a lock: a process that has just died, or one that only looks, lets go within this time.
+const LOCK_PATIENCE: Duration = Duration::from_millis(300);
+/// Unwritten log lines that are kept in memory while the disk is full.
+const MAX_PENDING: usize = 1 << 20;
+/// As much of the end of `metrics.jsonl` as `list_runs` reads: some hundred updates.
+const TAIL: u64 = 1 << 16;
 
 /// How a run ended. Stored as `exit.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,7 +43,7 @@ pub struct Exit {
 }
 
 /// What a run is doing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
     /// A process is working on it.
@@ -32,6 +54,8 @@ pub enum RunState {
     Stopped,
     /// It failed, or its process vanished.
     Crashed,
+    /// Its plan or manifest cannot be read.
+    Damaged,
 }
 
 /// One line of `tony list runs`.
@@ -41,9 +65,9 @@ pub struct RunSummary {
     pub name: String,
     /// The folder.
     pub path: PathBuf,
-    /// Algorithm.
+    /// Algorithm; empty where the run is damaged.
     pub algorithm: String,
-    /// Environment.
+    /// Environment; empty where the run is damaged.
     pub env: String,
     /// Environment steps of the last update.
     pub steps: u64,
@@ -57,7 +81,7 @@ pub struct RunSummary {
     pub state: RunState,
 }
 
-/// A run to read: any number of processes may, also while it is running. [`RunFolder`] is the one that may write.
+/// A run to read: any number of processes may, also while it is running. [`RunFolder`] is the one that may go on with it.
 #[derive(Clone, Debug)]
 pub struct RunView {
     dir: PathBuf,
@@ -73,7 +97,7 @@ impl RunView {
 
     /// Last part of the folder's path.
     pub fn name(&self) -> String {
-        unfinished()
+        name_of(&self.dir)
     }
 
     /// What the run was asked to do, as read from `plan.toml`; [`Plan::check`] it against the present settings.
@@ -86,46 +110,93 @@ impl RunView {
         &self.manifest
     }
 
-    /// The newest checkpoint that is whole; nothing where none was ever committed.
+    /// The newest checkpoint that is whole, with warnings where newer ones are not; nothing where none was ever committed.
     pub fn latest(&self) -> Result<Option<Loaded>> {
-        unfinished()
+        checkpoint::latest(&self.dir)
     }
 
     /// Every line of `metrics.jsonl`. A last line that is not whole, because the process died in it, is left out.
     pub fn metrics(&self) -> Result<Vec<Metrics>> {
-        unfinished()
+        let path = self.dir.join(METRICS);
+        let text = fs_err::read_to_string(&path)?;
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let broken =
+            |line: usize| Error::Damaged { path: path.clone(), reason: format!("line {line} is not a record") };
+        whole.lines().enumerate().map(|(i, line)| Metrics::from_json(line).ok_or_else(|| broken(i + 1))).collect()
     }
 
     /// How it ended, where it did.
     pub fn exit(&self) -> Result<Option<Exit>> {
-        unfinished()
+        let path = self.dir.join(EXIT);
+        let text = match fs_err::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text?,
+        };
+        let exit = serde_json::from_str(&text);
+        exit.map(Some).map_err(|error| Error::Damaged { path, reason: error.to_string() })
     }
 
     /// What it is doing.
     pub fn state(&self) -> Result<RunState> {
-        unfinished()
+        if is_locked(&self.dir)? {
+            return Ok(RunState::Running);
+        }
+        Ok(match self.exit()?.map(|exit| exit.code) {
+            Some(0) => RunState::Finished,
+            Some(75 | 130) => RunState::Stopped,
+            _ => RunState::Crashed,
+        })
     }
 
     /// Replaces `report.html` at once and returns its path.
-    pub fn write_report(&self, _html: &str) -> Result<PathBuf> {
-        unfinished()
+    pub fn write_report(&self, html: &str) -> Result<PathBuf> {
+        let path = self.dir.join("report.html");
+        disk::replace(&path, html.as_bytes())?;
+        Ok(path)
     }
 
     /// Stores a recorded episode as `episodes/NAME.json` and returns its path.
-    pub fn write_episode(&self, _name: &str, _json: &str) -> Result<PathBuf> {
-        unfinished()
+    pub fn write_episode(&self, name: &str, json: &str) -> Result<PathBuf> {
+        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || name.starts_with('.') || !name.bytes().all(harmless) {
+            return Err(Error::Invalid(format!(
+                "an episode cannot be called `{name}`: letters, digits, `-`, `_`, `.` can"
+            )));
+        }
+        let folder = self.dir.join(EPISODES);
+        fs_err::create_dir_all(&folder)?;
+        let path = folder.join(format!("{name}.json"));
+        disk::replace(&path, json.as_bytes())?;
+        Ok(path)
     }
 
     /// Name and path of each recorded episode, sorted by name.
     pub fn episodes(&self) -> Result<Vec<(String, PathBuf)>> {
-        unfinished()
+        let folder = self.dir.join(EPISODES);
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let mut episodes = Vec::new();
+        for entry in fs_err::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".json"));
+            if let Some(name) = name.filter(|name| !name.starts_with('.')) {
+                episodes.push((name.to_owned(), path.clone()));
+            }
+        }
+        episodes.sort();
+        Ok(episodes)
     }
 }
 
-/// A run to write: holds the folder's lock until it is dropped.
+/// A run to go on with: holds the folder's lock until it is dropped. Reading is through [`RunView`].
 #[derive(Debug)]
 pub struct RunFolder {
     view: RunView,
+    logs: Option<Logs>,
+    warnings: Vec<String>,
+    /// Kept open: closing it releases the lock.
+    _lock: File,
 }
 
 impl Deref for RunFolder {
@@ -137,65 +208,385 @@ impl Deref for RunFolder {
 }
 
 impl RunFolder {
-    /// Starts a run in a folder that must not exist. Logs are open: no [`RunFolder::resume`] is needed.
-    pub fn create(_dir: &Path, _plan: &Plan, _manifest: &Manifest) -> Result<Self> {
-        unfinished()
+    /// Starts a run in a folder that must not exist. The logs are open: no [`RunFolder::resume`] is needed.
+    pub fn create(dir: &Path, plan: &Plan, manifest: &Manifest) -> Result<Self> {
+        // The folder appears at once, with everything in it, or not at all.
+        let exists = || Error::Exists { path: dir.to_owned() };
+        let name = dir.file_name().ok_or_else(exists)?.to_string_lossy();
+        if dir.symlink_metadata().is_ok() {
+            return Err(exists());
+        }
+        let parent = parent_of(dir);
+        fs_err::create_dir_all(parent)?;
+        let scratch = new_folder(&parent.join(format!("{SCRATCH}{name}-{}", process::id())))?;
+        let made = fill(&scratch, plan, manifest).and_then(|lock| match disk::rename(&scratch, dir) {
+            // Another process was faster.
+            Err(_) if dir.exists() => Err(exists()),
+            renamed => Ok(renamed.and_then(|()| disk::sync_dir(parent)).map(|()| lock)?),
+        });
+        let lock = made.inspect_err(|_| {
+            // The error that matters is the first one.
+            let _ = disk::remove_dir_all(&scratch);
+        })?;
+        let view = RunView { dir: dir.to_owned(), plan: plan.clone(), manifest: manifest.clone() };
+        let logs = Logs::open(dir, LogLengths::default())?.0;
+        Ok(Self { view, logs: Some(logs), warnings: Vec::new(), _lock: lock })
     }
 
     /// Starts a run in the next free `RUNS/ALGO-ENV-NNNN`; several processes may do so at once.
-    pub fn create_in(_runs: &Path, _plan: &Plan, _manifest: &Manifest) -> Result<Self> {
-        unfinished()
+    pub fn create_in(runs: &Path, plan: &Plan, manifest: &Manifest) -> Result<Self> {
+        let prefix = format!("{}-{}-", file_name(&plan.algorithm), file_name(without_version(&plan.env)));
+        let mut number = 1;
+        if runs.exists() {
+            for entry in fs_err::read_dir(runs)? {
+                let name = entry?.file_name();
+                let taken = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.parse::<u32>().ok());
+                number = number.max(taken.map_or(1, |taken| taken.saturating_add(1)));
+            }
+        }
+        loop {
+            match Self::create(&runs.join(format!("{prefix}{number:04}")), plan, manifest) {
+                Err(Error::Exists { .. }) if number < u32::MAX => number += 1,
+                result => return result,
+            }
+        }
     }
 
     /// Opens a run to go on with it. [`Error::Locked`] where another process does.
-    pub fn open(_dir: &Path) -> Result<Self> {
-        unfinished()
+    pub fn open(dir: &Path) -> Result<Self> {
+        let view = Self::open_read(dir)?;
+        let lock = lock(dir)?;
+        checkpoint::tidy(&checkpoint::folder_in(dir))?;
+        Ok(Self { view, logs: None, warnings: Vec::new(), _lock: lock })
     }
 
     /// Opens a run to read.
-    pub fn open_read(_dir: &Path) -> Result<RunView> {
-        unfinished()
+    pub fn open_read(dir: &Path) -> Result<RunView> {
+        let not_a_run = |reason: &str| Error::NotARun { path: dir.to_owned(), reason: reason.into() };
+        if !dir.exists() {
+            return Err(not_a_run("there is no such folder"));
+        }
+        if !dir.is_dir() {
+            return Err(not_a_run("it is not a folder"));
+        }
+        if !dir.join(PLAN).exists() {
+            return Err(not_a_run("plan.toml is missing"));
+        }
+        let plan = Plan::read(&dir.join(PLAN))?;
+        let manifest = Manifest::read(&dir.join(MANIFEST))?;
+        Ok(RunView { dir: dir.to_owned(), plan, manifest })
     }
 
     /// Goes back to `from` (what [`RunView::latest`] returned; `None` starts over): logs are cut to their length at that time,
     /// `exit.json` goes. Call it before the first [`RunFolder::log`] of an opened run.
-    pub fn resume(&mut self, _from: Option<&Loaded>) -> Result<()> {
-        unfinished()
+    pub fn resume(&mut self, from: Option<&Loaded>) -> Result<()> {
+        let exit = self.dir.join(EXIT);
+        if exit.exists() {
+            disk::remove_file(&exit)?;
+        }
+        let (logs, warnings) = Logs::open(&self.dir, from.map(|loaded| loaded.logs).unwrap_or_default())?;
+        self.logs = Some(logs);
+        self.warnings.extend(warnings);
+        Ok(())
     }
 
     /// Replaces `plan.toml`, for example after `resume --steps`.
-    pub fn set_plan(&mut self, _plan: &Plan) -> Result<()> {
-        unfinished()
+    pub fn set_plan(&mut self, plan: &Plan) -> Result<()> {
+        disk::replace(&self.dir.join(PLAN), plan.to_toml().as_bytes())?;
+        self.view.plan = plan.clone();
+        Ok(())
     }
 
     /// Appends one update to `metrics.jsonl` and to the TensorBoard file. It must hold `steps` and `updates`.
-    /// What is not finite is an error. A full disk is only a [warning](RunFolder::take_warnings): logs give way before checkpoints do.
-    pub fn log(&mut self, _metrics: &Metrics) -> Result<()> {
-        unfinished()
+    ///
+    /// What is not finite is an error. A full disk is only a [warning](RunFolder::take_warnings): logs give way before checkpoints
+    /// do. The lines that did not fit are tried again with the next one.
+    pub fn log(&mut self, metrics: &Metrics) -> Result<()> {
+        let need = |name: &str| {
+            let count = metrics.get(name).filter(|count| *count >= 0.0);
+            count
+                .map(|count| count as u64)
+                .ok_or_else(|| Error::Invalid(format!("an update to log must say its `{name}`")))
+        };
+        let (steps, updates) = (need("steps")?, need("updates")?);
+        metrics.check_finite(updates)?;
+        let scalars =
+            metrics.iter().filter(|(name, _)| *name != "steps").filter_map(|(name, value)| Some((name, value?)));
+        let record = events::scalars_record(now(), steps, scalars);
+        let logs = self.logs.as_mut().ok_or_else(not_resumed)?;
+        self.warnings.extend(logs.metrics.append((metrics.to_json() + "\n").as_bytes()));
+        self.warnings.extend(logs.events.append(&record));
+        Ok(())
     }
 
     /// Commits a checkpoint and returns its name. After an error the one before is intact.
-    pub fn commit(&mut self, _checkpoint: &Checkpoint<'_>) -> Result<String> {
-        unfinished()
+    pub fn commit(&mut self, checkpoint: &Checkpoint<'_>) -> Result<String> {
+        let logs = self.logs.as_mut().ok_or_else(not_resumed)?;
+        self.warnings.extend(logs.metrics.sync());
+        self.warnings.extend(logs.events.sync());
+        let lengths = LogLengths { metrics: logs.metrics.length, events: logs.events.length };
+        let (name, warnings) = checkpoint::commit(&checkpoint::folder_in(&self.dir), checkpoint, lengths)?;
+        self.warnings.extend(warnings);
+        Ok(name)
     }
 
     /// What went wrong without stopping the run, since the last call.
     pub fn take_warnings(&mut self) -> Vec<String> {
-        unfinished()
+        mem::take(&mut self.warnings)
     }
 
     /// Writes `exit.json`.
-    pub fn finish(&mut self, _exit: &Exit) -> Result<()> {
-        unfinished()
+    pub fn finish(&mut self, exit: &Exit) -> Result<()> {
+        let text = serde_json::to_string_pretty(exit);
+        let text = text.map_err(|error| Error::Invalid(format!("exit.json cannot be stored: {error}")))?;
+        Ok(disk::replace(&self.dir.join(EXIT), (text + "\n").as_bytes())?)
     }
 }
 
 /// The runs in a folder, sorted by name. What is not a run is left out.
-pub fn list_runs(_dir: &Path) -> Result<Vec<RunSummary>> {
-    unfinished()
+pub fn list_runs(dir: &Path) -> Result<Vec<RunSummary>> {
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let mut runs = Vec::new();
+    for entry in fs_err::read_dir(dir)? {
+        let path = entry?.path();
+        if name_of(&path).starts_with('.') {
+            continue;
+        }
+        match RunFolder::open_read(&path) {
+            Ok(run) => runs.push(summary(&run)),
+            Err(Error::NotARun { .. }) => {}
+            Err(_) => runs.push(RunSummary {
+                name: name_of(&path),
+                path,
+                algorithm: String::new(),
+                env: String::new(),
+                steps: 0,
+                last_return: None,
+                last_cost: None,
+                state: RunState::Damaged,
+            }),
+        }
+    }
+    runs.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(runs)
 }
 
-fn unfinished<T>() -> T {
-    let _ = Error::Invalid(String::new());
-    std::process::abort()
+fn summary(run: &RunView) -> RunSummary {
+    // A log that cannot be read has nothing to show; that is no reason not to list the run.
+    let last = tail(&run.dir.join(METRICS)).unwrap_or_default();
+    let newest = |name: &str| last.iter().rev().find_map(|metrics| metrics.get(name));
+    RunSummary {
+        name: run.name(),
+        path: run.dir.clone(),
+        algorithm: run.plan.algorithm.clone(),
+        env: run.plan.env.clone(),
+        steps: newest("steps").unwrap_or_default() as u64,
+        last_return: newest("Metrics/EpRet"),
+        last_cost: newest("Metrics/EpCost"),
+        state: run.state().unwrap_or(RunState::Damaged),
+    }
+}
+
+/// The last whole lines of a log.
+fn tail(path: &Path) -> io::Result<Vec<Metrics>> {
+    let mut file = File::open(path)?;
+    let start = file.metadata()?.len().saturating_sub(TAIL);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(TAIL).read_to_end(&mut bytes)?;
+    // A first or last line that is not whole does not parse.
+    Ok(String::from_utf8_lossy(&bytes).lines().filter_map(Metrics::from_json).collect())
+}
+
+/// The two logs of a run, open for appending.
+#[derive(Debug)]
+struct Logs {
+    metrics: Log,
+    events: Log,
+}
+
+impl Logs {
+    /// Opens the logs and cuts them to `lengths`, which are 0 for a new start. The warnings say what is missing.
+    fn open(dir: &Path, lengths: LogLengths) -> Result<(Self, Vec<String>)> {
+        let (metrics, lost) = Log::open(&dir.join(METRICS), lengths.metrics, |bytes, limit| {
+            let bytes = &bytes[..bytes.len().min(limit as usize)];
+            bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end as u64 + 1)
+        })?;
+        let (mut events, also_lost) = Log::open(&events_path(dir)?, lengths.events, events::whole_records)?;
+        let mut warnings: Vec<String> = lost.into_iter().chain(also_lost).collect();
+        if events.length == 0 {
+            warnings.extend(events.append(&events::version_record(now())));
+        }
+        Ok((Self { metrics, events }, warnings))
+    }
+}
+
+/// The run's TensorBoard file; the name of a new one where there is none.
+fn events_path(dir: &Path) -> Result<PathBuf> {
+    for entry in fs_err::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(events::PREFIX) {
+            return Ok(entry.path());
+        }
+    }
+    Ok(dir.join(format!("{}{:010}.tony", events::PREFIX, now() as u64)))
+}
+
+/// A file that grows by whole records. What cannot be written stays in memory and is tried again with the next record.
+#[derive(Debug)]
+struct Log {
+    file: File,
+    /// Length of what is safely written, in bytes.
+    length: u64,
+    pending: Vec<u8>,
+    failing: bool,
+}
+
+impl Log {
+    /// Opens a log and cuts it to `length`, or, where it is shorter, to its last whole record (`whole(bytes, limit)` of them).
+    fn open(path: &Path, length: u64, whole: fn(&[u8], u64) -> u64) -> Result<(Self, Option<String>)> {
+        let mut options = File::options();
+        let mut file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+        let found = file.metadata()?.len();
+        let (mut keep, mut warning) = (length, None);
+        if found < length {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            keep = whole(&bytes, length);
+            let lost = length - keep;
+            warning = Some(format!("{}: the last {lost} bytes before the checkpoint are lost", path.display()));
+        }
+        file.set_len(keep)?;
+        file.seek(SeekFrom::Start(keep))?;
+        Ok((Self { file, length: keep, pending: Vec::new(), failing: false }, warning))
+    }
+
+    /// Appends a record, and first what could not be written before. A warning comes when that begins to fail.
+    fn append(&mut self, record: &[u8]) -> Option<String> {
+        if self.pending.is_empty() || self.pending.len() + record.len() <= MAX_PENDING {
+            self.pending.extend(record);
+        }
+        let written = disk::append(&mut self.file, &self.pending);
+        if written.is_err() {
+            // Half a record must not stay. If even that fails, resuming cuts it off.
+            let _ = self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
+        }
+        self.settle(written)
+    }
+
+    /// Writes what could not be written before, and makes all of it last.
+    fn sync(&mut self) -> Option<String> {
+        let warning = if self.pending.is_empty() { None } else { self.append(&[]) };
+        let synced = self.file.sync_data();
+        warning.or_else(|| if self.failing { None } else { self.settle(synced) })
+    }
+
+    fn settle(&mut self, written: io::Result<()>) -> Option<String> {
+        match written {
+            Ok(()) => {
+                self.length += self.pending.len() as u64;
+                self.pending.clear();
+                self.failing = false;
+                None
+            }
+            Err(_) if self.failing => None,
+            Err(error) => {
+                self.failing = true;
+                Some(format!("{error}; training goes on, the log does not"))
+            }
+        }
+    }
+}
+
+/// Makes a folder of this name, or, where a process that died left one behind, of this name and a number.
+fn new_folder(wanted: &Path) -> Result<PathBuf> {
+    let mut path = wanted.to_owned();
+    for number in 1.. {
+        match disk::create_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                path = wanted.with_added_extension(number.to_string());
+            }
+            made => return Ok(made.map(|()| path)?),
+        }
+    }
+    Ok(path)
+}
+
+/// Writes all of a new run but its logs, and takes its lock.
+fn fill(dir: &Path, plan: &Plan, manifest: &Manifest) -> Result<File> {
+    let lock = lock(dir)?;
+    disk::write_new(&dir.join(PLAN), plan.to_toml().as_bytes())?;
+    disk::write_new(&dir.join(MANIFEST), manifest.to_json()?.as_bytes())?;
+    disk::create_dir(&checkpoint::folder_in(dir))?;
+    disk::create_dir(&dir.join(EPISODES))?;
+    disk::sync_dir(dir)?;
+    Ok(lock)
+}
+
+/// Takes the run's lock and writes the process's number into it.
+fn lock(dir: &Path) -> Result<File> {
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(dir.join(LOCK))?;
+    let start = Instant::now();
+    loop {
+        match file.file().try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PATIENCE / 20),
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+                return Err(Error::Locked { path: dir.to_owned(), pid });
+            }
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+    // The number only makes a message better: a full disk must not keep anybody from opening the run.
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", process::id()));
+    Ok(file)
+}
+
+/// Whether a process is working on the run.
+fn is_locked(dir: &Path) -> Result<bool> {
+    let file = match File::open(dir.join(LOCK)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    match file.file().try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+fn not_resumed() -> Error {
+    Error::Invalid("an opened run must be resumed before anything is written to it".into())
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn name_of(dir: &Path) -> String {
+    let named = dir.file_name().map(|name| name.to_string_lossy().into_owned());
+    // `.` and `..` have no name of their own.
+    named.or_else(|| Some(dir.canonicalize().ok()?.file_name()?.to_string_lossy().into_owned())).unwrap_or_default()
+}
+
+/// `SafetyPointGoal1` of `SafetyPointGoal1-v0`.
+fn without_version(env: &str) -> &str {
+    match env.rsplit_once("-v") {
+        Some((name, version)) if !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => env,
+    }
+}
+
+/// A name with everything replaced that does not belong into a file's.
+fn file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect()
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
 }

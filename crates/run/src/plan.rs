@@ -1,7 +1,7 @@
 use crate::settings::{self, Field, Settings, field_of};
 use crate::{Error, Result};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fmt, mem};
 
 /// Format number of `plan.toml`.
@@ -313,9 +313,4 @@ fn place(text: &str, error: &toml::de::Error) -> String {
 /// The reason without the path, which the error that wraps it names.
 fn reason_of(error: &std::io::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-/// The file of the plan in a run folder.
-pub(crate) fn path_in(run: &Path) -> PathBuf {
-    run.join("plan.toml")
 }
