@@ -118,12 +118,25 @@ impl Trainer {
 
     /// Go on from a checkpoint of a run with the same plan.
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
-        self.algorithm.learner_mut().policy.load(&loaded.policy)?;
-        self.algorithm.load(&loaded.trainer)?;
-        self.collector.load(&loaded.trainer)?;
-        self.updates = loaded.updates;
+        self.restore_from(&loaded.policy, &loaded.trainer, loaded.updates)?;
         self.earlier_seconds = loaded.seconds;
         Ok(())
+    }
+
+    /// Go on from what [`Trainer::save`] wrote after `updates` updates.
+    pub fn restore_from(&mut self, policy: &Archive, trainer: &Archive, updates: u64) -> Result<()> {
+        self.algorithm.learner_mut().policy.load(policy)?;
+        self.algorithm.load(trainer)?;
+        self.collector.load(trainer)?;
+        self.updates = updates;
+        Ok(())
+    }
+
+    /// Write the deployable policy, and everything else that the next update depends on.
+    pub fn save(&self, policy: &mut Archive, trainer: &mut Archive) -> Result<()> {
+        self.algorithm.learner().policy.save(policy)?;
+        self.algorithm.save(trainer)?;
+        self.collector.save(trainer)
     }
 
     /// Train until `steps` steps are done in all, or until asked to stop. Logs every update, commits checkpoints.
@@ -205,9 +218,7 @@ impl Trainer {
 
     fn commit(&self, folder: &mut RunFolder, seconds: f64) -> Result<()> {
         let (mut policy, mut trainer) = (Archive::new(), Archive::new());
-        self.algorithm.learner().policy.save(&mut policy)?;
-        self.algorithm.save(&mut trainer)?;
-        self.collector.save(&mut trainer)?;
+        self.save(&mut policy, &mut trainer)?;
         let (steps, updates) = (self.steps(), self.updates);
         folder.commit(&Checkpoint { steps, updates, seconds, policy: &policy, trainer: &trainer })?;
         Ok(())

@@ -73,7 +73,7 @@ pub(super) const PPO: &[Preset] = &[
         ("normalise", "false"),
         ("standardise", "false"),
         ("standardise.minibatch", "true"),
-        ("adam.epsilon", "0.00001"),
+        ("adam.epsilon", "1e-5"),
         ("max_grad_norm", "0.5"),
         ("passes", "10"),
         ("target_kl", "0.0"),
@@ -256,7 +256,7 @@ pub(super) const CPO: &[Preset] = &[
         ("cost.lambda", "1.0"),
         ("target.lambda", "1.0"),
         ("cg.iterations", "10"),
-        ("cg.damping", "0.00001"),
+        ("cg.damping", "1e-5"),
         ("critic.regulariser", "0.0"),
     ]),
 ];

@@ -1,0 +1,55 @@
+//! The collector's steady state allocates nothing.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::sync::atomic::AtomicU64;
+
+use tony_env::{Context, Env};
+use tony_random::Stream;
+use tony_rl::collector::Collector;
+use tony_rl::policy::{MlpOptions, MlpPolicy};
+use tony_rl::rollout::Rollout;
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// Blocks allocated while collecting one batch of `rows` rows after a first one.
+fn blocks(env: &str, rows: usize) -> Option<u64> {
+    let context = Context { library: tony_mujoco::locate(false, &mut |line| eprintln!("{line}")).ok() };
+    let Ok(env) = tony_env::make(env, &context) else {
+        eprintln!("skipped: {env} needs MuJoCo, which cannot be had here");
+        return None;
+    };
+    let spec = env.spec().clone();
+    let options = MlpOptions {
+        hidden: vec![64, 64],
+        activation: tony_nn::Activation::Tanh,
+        init: tony_nn::Init::KaimingUniform,
+        log_std: 0.0,
+        normalise: Some(5.0),
+    };
+    let policy = MlpPolicy::new(spec.obs_dim, &spec.action, &options, &mut Stream::new(0, "init", 0)).unwrap();
+    let envs: Vec<Box<dyn Env>> = vec![env];
+    let mut collector = Collector::new(envs, 0, rows).unwrap();
+    let mut rollout = Rollout::new(spec.obs_dim, spec.action.row_len(), spec.costs.len(), rows);
+    let progress = AtomicU64::new(0);
+    for _ in 0..3 {
+        collector.collect(&policy, &mut rollout, &progress).unwrap();
+    }
+    let before = dhat::HeapStats::get().total_blocks;
+    collector.collect(&policy, &mut rollout, &progress).unwrap();
+    Some(dhat::HeapStats::get().total_blocks - before)
+}
+
+#[test]
+fn a_batch_ten_times_longer_allocates_no_more() {
+    let _profiler = dhat::Profiler::builder().testing().build();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    pool.install(|| {
+        for env in ["CartPole-v1", "probe-two-costs", "SafetyPointGoal1-v0", "HalfCheetah-v5"] {
+            let Some((short, long)) = blocks(env, 2_000).zip(blocks(env, 20_000)) else { continue };
+            eprintln!("{env}: {short} blocks for 2,000 steps, {long} for 20,000");
+            // Each batch hands out one list of shares and one of outcomes; nothing may grow with the steps or the episodes.
+            assert!(long <= short && short < 40, "{env}: {short} {long}");
+        }
+    });
+}

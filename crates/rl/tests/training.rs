@@ -1,0 +1,163 @@
+//! Laws of the training loop: threads, resuming, numbers that are not finite, memory.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use tony_env::space::Space;
+use tony_env::{Context, Env, Spec, Step};
+use tony_rl::{Control, Error, Trainer, algorithms};
+use tony_run::{Archive, Layer};
+
+const ALGORITHMS: [&str; 7] = ["ppo", "ppo-lag", "ppo-pid", "trpo", "trpo-lag", "trpo-pid", "cpo"];
+
+fn trainer(algorithm: &str, settings: &[&str]) -> Trainer {
+    let words: Vec<&str> =
+        ["steps_per_update=600", "envs=3", "hidden=16,8", "seed=5"].iter().chain(settings).copied().collect();
+    let entry = algorithms::find(algorithm).unwrap();
+    let plan = entry.resolve("probe-two-costs", &[Layer::command_line(&words).unwrap()]).unwrap();
+    let envs = (0..3).map(|_| tony_env::make("probe-two-costs", &Context::default()).unwrap()).collect();
+    Trainer::new(&plan, envs).unwrap()
+}
+
+fn update(trainer: &mut Trainer, times: usize) {
+    for _ in 0..times {
+        trainer.update(6_000, &Control::default()).unwrap();
+    }
+}
+
+fn bytes(trainer: &Trainer) -> (Vec<u8>, Vec<u8>) {
+    let (mut policy, mut state) = (Archive::new(), Archive::new());
+    trainer.save(&mut policy, &mut state).unwrap();
+    (policy.to_bytes().unwrap(), state.to_bytes().unwrap())
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    for algorithm in ALGORITHMS {
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut trainer = trainer(algorithm, &[]);
+                update(&mut trainer, 4);
+                bytes(&trainer)
+            })
+        };
+        let one = run(1);
+        assert!(one == run(2) && one == run(5), "{algorithm}");
+    }
+}
+
+#[test]
+fn a_resumed_run_is_the_unbroken_one() {
+    for algorithm in ALGORITHMS {
+        // 600 rows over 3 environments with episodes of 10: broken off after the 7th step of an episode at 207 rows each.
+        let settings = &["steps_per_update=621", "cost.limit.steep=11", "cost.limit.gentle=11"];
+        let mut unbroken = trainer(algorithm, settings);
+        update(&mut unbroken, 6);
+        let mut first = trainer(algorithm, settings);
+        update(&mut first, 3);
+        let (mut policy, mut state) = (Archive::new(), Archive::new());
+        first.save(&mut policy, &mut state).unwrap();
+        drop(first);
+        let mut second = trainer(algorithm, settings);
+        second.restore_from(&policy, &state, 3).unwrap();
+        update(&mut second, 3);
+        assert!(bytes(&unbroken) == bytes(&second), "{algorithm}");
+    }
+}
+
+#[test]
+fn seeds_matter() {
+    let run = |seed: &str| {
+        let mut trainer = trainer("ppo", &[seed]);
+        update(&mut trainer, 1);
+        bytes(&trainer)
+    };
+    assert!(run("seed=1") == run("seed=1"));
+    assert!(run("seed=1") != run("seed=2"));
+}
+
+/// Pays or shows a NaN at one step.
+struct Broken {
+    spec: Spec,
+    time: usize,
+    bad_reward: bool,
+}
+
+impl Env for Broken {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+    fn reset(&mut self, _: u64, obs: &mut [f64]) -> tony_env::Result<()> {
+        obs.fill(0.0);
+        Ok(())
+    }
+    fn step(&mut self, _: &[f64], obs: &mut [f64], _: &mut [f64]) -> tony_env::Result<Step> {
+        self.time += 1;
+        let poison = if self.time == 150 { f64::NAN } else { 1.0 };
+        obs.fill(0.0);
+        if !self.bad_reward {
+            obs[1] = poison;
+        }
+        Ok(Step {
+            reward: if self.bad_reward { poison } else { 0.0 },
+            terminated: self.time.is_multiple_of(10),
+            truncated: false,
+        })
+    }
+    fn save(&self, _: &mut Vec<u8>) {}
+    fn load(&mut self, _: &[u8]) -> tony_env::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_named_with_its_update_and_row() {
+    for (bad_reward, expected, expected_row) in [(true, "reward", 49), (false, "final observation[1]", 49)] {
+        let space = Space::Box { low: vec![-1.0], high: vec![1.0] };
+        let spec = Spec { name: "broken".to_owned(), obs_dim: 2, action: space, costs: Vec::new(), max_steps: 10 };
+        let entry = algorithms::find("ppo").unwrap();
+        let words = ["steps_per_update=100", "envs=1", "hidden=4"];
+        let plan = entry.resolve("broken", &[Layer::command_line(&words).unwrap()]).unwrap();
+        let mut trainer = Trainer::new(&plan, vec![Box::new(Broken { spec, time: 0, bad_reward })]).unwrap();
+        trainer.update(1_000, &Control::default()).unwrap();
+        let before = bytes(&trainer).0;
+        let error = trainer.update(1_000, &Control::default()).unwrap_err();
+        let Error::NonFinite { quantity, update, row } = &error else { panic!("{error}") };
+        assert_eq!((quantity.as_str(), *update, *row), (expected, 2, expected_row));
+        assert_eq!(bytes(&trainer).0, before, "the policy learned from it");
+    }
+}
+
+#[test]
+fn settings_that_do_not_fit_are_refused_before_the_first_step() {
+    let refuse = |algorithm: &str, env: &str, words: &[&str]| {
+        let entry = algorithms::find(algorithm).unwrap();
+        let envs = (0..4).map(|_| tony_env::make(env, &Context::default()).unwrap()).collect();
+        let plan = entry.resolve(env, &[Layer::command_line(words).unwrap()])?;
+        Trainer::new(&plan, envs).map(|_| ())
+    };
+    let message = |outcome: tony_rl::Result<()>| outcome.unwrap_err().to_string();
+    assert!(message(refuse("cpo", "probe-constant", &[])).contains("has no costs"));
+    assert!(message(refuse("cpo", "probe-cost", &["cost.limit.hazards=3"])).contains("no cost channel `hazards`"));
+    assert!(message(refuse("cpo", "probe-cost", &["cost.limit=none"])).contains("none is given"));
+    assert!(message(refuse("cpo", "probe-cost", &["cost.limit=-1"])).contains("never negative"));
+    assert!(message(refuse("ppo", "probe-cost", &["steps_per_update=1001"])).contains("cannot be shared"));
+    assert!(message(refuse("ppo", "probe-cost", &["hidden=[]"])).contains("layer widths"));
+    assert!(message(refuse("ppo", "probe-cost", &["preset=spinning"])).contains("no preset"));
+    assert!(message(refuse("ppo", "probe-cost", &["standardise.minibatch=true"])).contains("standardise=false"));
+    assert!(algorithms::find("cpoo").err().unwrap().to_string().contains("did you mean `cpo`"));
+}
+
+#[test]
+fn every_preset_of_every_algorithm_resolves() {
+    for entry in algorithms::list() {
+        for preset in entry.presets {
+            let word = format!("preset={}", preset.name);
+            let plan = entry.resolve("probe-cost", &[Layer::command_line(&[word]).unwrap()]).unwrap();
+            let spec = tony_env::make("probe-cost", &Context::default()).unwrap().spec().clone();
+            entry.build(&plan, &spec, 0).unwrap();
+            for (key, value) in preset.values {
+                assert_eq!(plan.get(key), Some(*value), "{} {}: written as it is stored", entry.name, preset.name);
+            }
+        }
+    }
+}
