@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use clap::error::{ContextKind, ContextValue};
 use serde_json::json;
+use tony_run::Source;
 
 use crate::console;
 
@@ -106,10 +107,13 @@ impl Failure {
 /// The reader of standard output left, as in `tony list envs | head -1`.
 const CLOSED_PIPE: &str = "closed_pipe";
 
-/// This command line with one word replaced, ready to be typed.
+/// This command line with one word, or the key of one `key=value`, replaced, ready to be typed.
 fn corrected(wrong: &str, right: &str) -> String {
     let words = std::env::args().skip(1).map(|word| {
-        let word = if word == wrong { right.to_owned() } else { word };
+        let word = match word.strip_prefix(wrong) {
+            Some(rest) if rest.is_empty() || rest.starts_with('=') => format!("{right}{rest}"),
+            _ => word,
+        };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
         if word.chars().all(plain) && !word.is_empty() { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
     });
@@ -125,7 +129,15 @@ impl From<io::Error> for Failure {
 impl From<tony_run::Error> for Failure {
     fn from(error: tony_run::Error) -> Self {
         let code = if error.is_usage() { Code::Usage } else { Code::Failed };
-        Self { hint: error.hint(), ..Self::from_text(error.kind(), code, &error.to_string()) }
+        let near = match &error {
+            tony_run::Error::UnknownKey { key, from: Source::CommandLine, nearest } => {
+                nearest.split('`').nth(1).map(|right| corrected(key, right))
+            }
+            _ => None,
+        };
+        let algorithm = std::env::args().skip(1).skip_while(|word| word != "train").nth(1).unwrap_or("ALGO".into());
+        let hint = near.or_else(|| error.hint()).map(|hint| hint.replace("ALGO", &algorithm));
+        Self { hint, ..Self::from_text(error.kind(), code, &error.to_string()) }
     }
 }
 

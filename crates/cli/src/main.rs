@@ -1,4 +1,5 @@
 //! `tony`: one file a verb, `failure.rs` for every way to go wrong, `console.rs` for every character that leaves the program.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod bench;
 mod check;
@@ -19,6 +20,7 @@ mod train;
 mod training;
 mod world;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use failure::{Code, Failure, Result};
 
@@ -38,7 +40,7 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  tony train cpo SafetyPointGoal1              a safe agent, its curves against the limit, and a replay
+  tony train cpo SafetyPointGoal1              a safe agent, its curves, its replay
   tony train ppo-lag SafetyCarGoal1 seed=3 cost.limit=10
   tony train cpo --help                        every setting of an algorithm
   tony resume runs/cpo-SafetyPointGoal1-0001   go on after an interruption, bit for bit
@@ -69,6 +71,10 @@ struct Common {
 fn run() -> Result<Code> {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            console::note(error.render().to_string().trim_end());
+            return Ok(Code::Usage);
+        }
         Err(error) if error.use_stderr() => return Err(Failure::from(error)),
         Err(help) => return train::print_help(&help.render()),
     };

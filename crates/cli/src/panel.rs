@@ -194,3 +194,69 @@ fn phase_line(newest: Option<&Metrics>) -> Line<'static> {
 /// Parts of an update's time: name, metric in seconds, colour.
 const PHASES: [(&str, &str, Color); 3] =
     [("physics", "Time/Physics", Color::Green), ("policy", "Time/Policy", Color::Magenta), ("update", "Time/Update", Color::Yellow)];
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, atomic::AtomicU64};
+    use std::time::Instant;
+
+    use ratatui::backend::TestBackend;
+    use tony_rl::Control;
+
+    use super::*;
+
+    fn progress(updates: u64) -> Progress {
+        let metrics = |update: u64| {
+            let mut metrics = Metrics::new();
+            let x = update as f64;
+            let values = [("steps", 20_000.0 * x), ("Metrics/EpRet", x), ("Metrics/EpCost", 80.0 - x), ("Cost/hazards", 3.0)];
+            let more = [(MULTIPLIER, 0.1 * x), ("Train/KL", 0.01), ("Time/Physics", 3.0), ("Time/Policy", 1.0), ("Time/Update", 1.0)];
+            values.iter().chain(&more).for_each(|(name, value)| metrics.set(name, *value));
+            metrics
+        };
+        let channel = |name: &str, metric: &str, limit| Channel { name: name.into(), metric: metric.into(), limit: Some(limit) };
+        Progress {
+            title: "Constrained Policy Optimization".into(),
+            env: "SafetyPointGoal1-v0".into(),
+            run: "runs/cpo-SafetyPointGoal1-0001".into(),
+            first: 0,
+            total: 1_000_000,
+            channels: vec![channel("cost", "Metrics/EpCost", 25.0), channel("hazards", "Cost/hazards", 20.0)],
+            control: Arc::new(Control { steps: AtomicU64::new(20_000 * updates), ..Control::default() }),
+            started: Instant::now(),
+            history: Mutex::new((1..=updates).map(metrics).collect()),
+        }
+    }
+
+    fn picture(progress: &Progress, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(frame, progress, false)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn the_panel_tells_all_that_matters() {
+        let text = picture(&progress(30), 120, 40);
+        for part in [
+            "Constrained Policy Optimization on SafetyPointGoal1-v0",
+            "600,000 of 1,000,000 steps",
+            "over the limit 25",
+            "within the limit 20",
+            "multiplier 3.00",
+            "KL 0.0100",
+            "physics 60 %",
+            "runs/cpo-SafetyPointGoal1-0001",
+        ] {
+            assert!(text.contains(part), "`{part}` is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn any_size_of_terminal_can_be_drawn_at_any_time() {
+        for updates in [0, 1, 2, 300] {
+            for (width, height) in [(1, 1), (3, 40), (20, 5), (49, 17), (50, 18), (80, 24), (250, 80)] {
+                picture(&progress(updates), width, height);
+            }
+        }
+    }
+}

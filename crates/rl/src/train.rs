@@ -20,7 +20,7 @@ settings! {
         /// Named set of settings to start from; `tony list algos` names them.
         "preset" preset: String = "default".to_owned();
         /// Environment steps in all; rounded up to whole updates.
-        "steps" steps: u64 = 1_000_000, (1..=u64::MAX);
+        "steps" steps: u64 = 1_000_000, (1..);
         /// Everything random in the run follows from this.
         "seed" seed: u64 = 0;
         /// Environments that are stepped side by side. A part of the experiment: results depend on it (never on the number of threads).

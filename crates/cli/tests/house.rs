@@ -1,0 +1,143 @@
+//! House rules that a machine can check.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// DESIGN section 2: which crate uses which. Every crate may use `random`; a tool may use none.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("random", &[]),
+    ("nn", &[]),
+    ("run", &[]),
+    ("mujoco", &[]),
+    ("env", &["mujoco"]),
+    ("rl", &["nn", "env", "run"]),
+    ("cli", &["nn", "run", "mujoco", "env", "rl"]),
+    ("xtask", &[]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn crates() -> Vec<String> {
+    let entries = std::fs::read_dir(root().join("crates")).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| root().join("crates").join(name).join("Cargo.toml").exists());
+    names.sort();
+    names
+}
+
+/// Every Rust file under a folder, with its text.
+fn sources(folder: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.insert(path, text);
+            }
+        }
+    }
+    found
+}
+
+/// The part before the unit tests, without comments.
+fn code(text: &str) -> String {
+    let before_tests = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
+    let bare = before_tests.lines().map(|line| line.split("//").next().unwrap_or(line));
+    bare.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn crates_use_only_what_the_plan_of_the_house_allows() {
+    for name in crates() {
+        let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
+            panic!("crate `{name}` is not in the plan of the house");
+        };
+        let text = std::fs::read_to_string(root().join("crates").join(&name).join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let used = manifest.get(section).and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys);
+            for other in used.filter_map(|key| key.strip_prefix("tony-")) {
+                let fine = other == "random" || other == name || allowed.contains(&other);
+                assert!(fine, "crate `{name}` may not use `{other}` ({section})");
+            }
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_where_it_may_be_and_gives_its_reason() {
+    for name in crates() {
+        for (path, text) in sources(&root().join("crates").join(&name).join("src")) {
+            let lines: Vec<&str> = text.lines().collect();
+            for (i, line) in lines.iter().enumerate() {
+                let bare = line.split("//").next().unwrap_or(line);
+                if !(bare.contains("unsafe {") || bare.contains("unsafe impl")) {
+                    continue;
+                }
+                let place = format!("{}:{}", path.display(), i + 1);
+                assert!(["mujoco", "nn"].contains(&name.as_str()), "unsafe code in {place}");
+                // The reason stands above the statement, which may begin a few lines before the block.
+                let near = &lines[i.saturating_sub(8)..=i];
+                assert!(near.iter().any(|line| line.contains("SAFETY:")), "no reason for the unsafe code at {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    for name in crates().into_iter().filter(|name| !["cli", "xtask"].contains(&name.as_str())) {
+        for (path, text) in sources(&root().join("crates").join(&name).join("src")) {
+            for word in ["println!", "print!(", "dbg!(", "std::io::stdout", "std::io::stderr", "process::exit"] {
+                assert!(!code(&text).contains(word), "`{word}` in {}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn learning_touches_no_files() {
+    for name in ["random", "nn", "rl"] {
+        for (path, text) in sources(&root().join("crates").join(name).join("src")) {
+            for word in ["std::fs", "fs_err", "std::net", "std::process"] {
+                assert!(!code(&text).contains(word), "`{word}` in {}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn an_algorithm_is_one_short_file_that_touches_nothing_but_its_batch() {
+    let folder = root().join("crates/rl/src/algorithms");
+    for (path, text) in sources(&folder) {
+        // The registry and the presets are lists, not algorithms.
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if ["mod", "presets"].contains(&stem.as_str()) {
+            continue;
+        }
+        let whole = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let lines = whole.lines().count();
+        assert!(lines <= 250, "{} has {lines} lines without tests", path.display());
+        for word in ["std::time", "std::thread", "std::env", "tony_env::make", "Instant", "rayon::spawn"] {
+            assert!(!code(&text).contains(word), "`{word}` in {}", path.display());
+        }
+        assert!(text.contains("mod tests"), "{} has no tests", path.display());
+    }
+}
+
+#[test]
+fn every_dependency_has_its_line_in_the_architecture() {
+    let manifest: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    for name in manifest["workspace"]["dependencies"].as_table().unwrap().keys() {
+        let listed = name.starts_with("tony-") || page.contains(&format!("`{name}`"));
+        assert!(listed, "ARCHITECTURE.md gives no reason for `{name}`");
+    }
+}
