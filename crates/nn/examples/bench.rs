@@ -1,11 +1,11 @@
 //! Speed of the network kernels against this machine's own peak: `cargo run --release -p tony-nn --example bench`.
-//! `TONY_SIMD=avx2` (or `portable`) shows another instruction set; `RAYON_NUM_THREADS` is ignored, everything runs on one thread.
+//! One thread, or as many as the first argument says (`-- 2`); `TONY_SIMD=avx2` (or `portable`) shows another instruction set.
 #![allow(clippy::print_stdout)]
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use tony_nn::{Activation, Adam, Init, Mlp, Rows, Scratch, Workspace, flop_count, machine_gflops, simd};
+use tony_nn::{Activation, Adam, Init, Mlp, Normaliser, Rows, Scratch, Workspace, flop_count, machine_gflops, simd};
 use tony_random::Stream;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -31,12 +31,13 @@ fn time(mut call: impl FnMut()) -> (f64, f64) {
 }
 
 fn main() -> Result<(), Failure> {
-    rayon::ThreadPoolBuilder::new().num_threads(1).build()?.install(run)
+    let threads = std::env::args().nth(1).map_or(Ok(1), |threads| threads.parse())?;
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(|| run(threads))
 }
 
-fn run() -> Result<(), Failure> {
-    let peak = machine_gflops(1);
-    println!("{:?}, peak of one thread {peak:.1} GFLOP/s", simd::path());
+fn run(threads: usize) -> Result<(), Failure> {
+    let peak = machine_gflops(threads);
+    println!("{:?}, {threads} threads, peak {peak:.1} GFLOP/s", simd::path());
     println!("{:<16}{:>7}  {:<22}{:>12}{:>10}{:>8}", "network", "rows", "what", "us", "GFLOP/s", "% peak");
     for (sizes, rows) in [[60, 64, 64, 2], [60, 256, 256, 2]].iter().flat_map(|s| [1, 64, 20_000].map(|n| (s, n))) {
         let mlp = Mlp::new(sizes, Activation::Tanh)?;
@@ -44,7 +45,11 @@ fn run() -> Result<(), Failure> {
         let mut params = vec![0.0; mlp.num_params()];
         mlp.init(&mut params, Init::KaimingUniform, &mut stream);
         let data: Vec<f32> = (0..rows * mlp.input()).map(|_| stream.normal() as f32).collect();
-        let x = Rows::all(&data, mlp.input());
+        let mut normaliser = Normaliser::new(mlp.input(), 5.0);
+        normaliser.update(&data);
+        let mut index: Vec<u32> = (0..rows as u32).collect();
+        stream.shuffle(&mut index);
+        let x = Rows { data: &data, width: mlp.input(), index: Some(&index), normaliser: Some(&normaliser) };
         let mut y = vec![0.0; rows * mlp.output()];
         let (mut grad, v) = (vec![0.0; params.len()], params.clone());
         let (mut work, mut scratch) = (Workspace::default(), Scratch::default());

@@ -9,6 +9,31 @@
 //! - `exp`, `log` and `tanh` are the crate's own or `libm`'s, never the platform's.
 //!
 //! Slices of wrong lengths are programming errors: functions check them once a call and panic with the shapes.
+//!
+//! Least squares, one full-batch Adam step at a time:
+//! ```
+//! use tony_nn::{Activation, Adam, Init, Mlp, Rows, Workspace};
+//!
+//! let mlp = Mlp::new(&[1, 16, 1], Activation::Tanh)?;
+//! let mut params = vec![0.0; mlp.num_params()];
+//! mlp.init(&mut params, Init::KaimingUniform, &mut tony_random::Stream::new(0, "init", 0));
+//! let x: Vec<f32> = (-32..32).map(|i| i as f32 / 16.0).collect();
+//! let target: Vec<f32> = x.iter().map(|x| x * x).collect();
+//! let (mut adam, mut grad) = (Adam::new(params.len(), 0.9, 0.999, 1e-8), vec![0.0; params.len()]);
+//! let (mut loss, mut work) = ([0.0], Workspace::default());
+//! for _ in 0..500 {
+//!     let head = |first: usize, y: &[f32], dy: &mut [f32], loss: &mut [f64]| {
+//!         for (i, (y, dy)) in y.iter().zip(dy).enumerate() {
+//!             *dy = (y - target[first + i]) / 64.0;
+//!             loss[0] += f64::from(32.0 * *dy * *dy);
+//!         }
+//!     };
+//!     mlp.gradient(&params, &Rows::all(&x, 1), &head, &mut grad, &mut loss, &mut work);
+//!     adam.step(&mut params, &grad, 0.02);
+//! }
+//! assert!(loss[0] < 0.01);
+//! # Ok::<(), tony_nn::Error>(())
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod adam;

@@ -189,12 +189,11 @@ impl Mlp {
         with_workspace(|work| {
             let path = path();
             if n < FEW {
+                let Workspace { row, scratch, .. } = work;
+                row.resize(self.input(), 0.0);
                 for (i, y) in y.chunks_exact_mut(self.output()).enumerate() {
-                    let mut input = std::mem::take(&mut work.row);
-                    input.resize(self.input(), 0.0);
-                    x.read(path, i, &mut input);
-                    self.row(path, params, &input, y, &mut work.scratch);
-                    work.row = input;
+                    x.read(path, i, row);
+                    self.row(path, params, row, y, scratch);
                 }
                 return;
             }
@@ -335,6 +334,7 @@ impl Mlp {
         let (padded, transposed, tangent) = (&work.padded, &work.transposed, &work.tangent);
         let body = |(l, lane): (usize, &mut Lane)| {
             lane.sums.fill(0.0);
+            lane.grad.resize(padded.len());
             for (i, block) in blocks(lanes.range(l, n)).enumerate() {
                 let (first, b) = (block.start, block.len());
                 self.forward_block(path, padded, x, block, lane);
@@ -570,7 +570,6 @@ impl Workspace {
             }
             let widest = mlp.sizes.iter().map(|size| BLOCK * stride(*size)).max().unwrap_or(0);
             lane.delta.iter_mut().for_each(|delta| delta.resize(widest));
-            lane.grad.resize(mlp.layers.iter().map(|layer| layer.padded().len()).sum());
             lane.y.resize(BLOCK * mlp.output(), 0.0);
             lane.dy.resize(BLOCK * mlp.output(), 0.0);
             lane.sums.resize(sums, 0.0);
@@ -585,7 +584,7 @@ type LaneOutputs<'a> = ((&'a mut Lane, &'a mut [f32]), &'a mut [f32]);
 struct Lane {
     /// Of the input and of each layer, 64 rows at a stride of `stride(size)`.
     activations: Vec<Buffer>,
-    /// Derivatives (or tangents) of this layer and of the next.
+    /// Derivatives (or tangents) of the layer at hand and of the next; wide enough for any layer.
     delta: [Buffer; 2],
     grad: Buffer,
     y: Vec<f32>,
