@@ -382,6 +382,19 @@ fn normalise_body<S: Simd>(x: &[f32], mean: &[f32], inv_std: &[f32], limit: f32,
     }
 }
 
+/// Ask for the first `n` numbers of `row`, which are about to be read.
+#[inline]
+pub(crate) fn prefetch(row: &[f32], n: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in row[..n.min(row.len())].chunks(WIDTH) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: SSE is part of the architecture; a prefetch reads nothing that the program sees, and the address is inside `row`.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (row, n);
+}
+
 /// Coefficients of one Adam step, the same for every parameter.
 pub(crate) struct AdamStep {
     pub beta1: f32,

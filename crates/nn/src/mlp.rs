@@ -23,6 +23,9 @@ pub const LANES: usize = 16;
 /// Fewer rows than this are not worth padding the weights for.
 const FEW: usize = 8;
 
+/// Rows ahead of the one being read that are asked for from memory: a shuffled index defeats the hardware's own prefetching.
+const AHEAD: usize = 8;
+
 /// What a hidden unit applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -61,10 +64,21 @@ impl<'a> Rows<'a> {
         self.len() == 0
     }
 
+    fn row(&self, i: usize) -> &[f32] {
+        &self.data[i * self.width..(i + 1) * self.width]
+    }
+
     /// Row `i`, normalised, into `y`.
     fn read(&self, path: Path, i: usize, y: &mut [f32]) {
-        let row = self.index.map_or(i, |index| index[i] as usize);
-        let x = &self.data[row * self.width..(row + 1) * self.width];
+        let x = match self.index {
+            Some(index) => {
+                if let Some(soon) = index.get(i + AHEAD) {
+                    kernels::prefetch(self.data.get(*soon as usize * self.width..).unwrap_or_default(), self.width);
+                }
+                self.row(index[i] as usize)
+            }
+            None => self.row(i),
+        };
         match self.normaliser {
             Some(normaliser) => normaliser.row(path, x, y),
             None => y.copy_from_slice(x),

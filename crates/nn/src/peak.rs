@@ -24,11 +24,11 @@ const SIDE: usize = 4;
 const PANEL: usize = 192;
 
 /// Measure the machine's peak: GFLOP/s of a matrix product of side 768, blocked and packed beforehand, on each of `threads` threads at once;
-/// the best of 16. (On Zen 4 with 512-bit vectors that is 96 % of what fused multiply-adds on registers alone do.)
+/// the best of 32. (On Zen 4 with 512-bit vectors that is 96 % of what fused multiply-adds on registers alone do.)
 pub fn machine_gflops(threads: usize) -> f64 {
     let threads = threads.max(1);
     let mut products = vec![Product::new(); threads];
-    let seconds = (0..16).fold(f64::INFINITY, |best, _| {
+    let seconds = (0..32).fold(f64::INFINITY, |best, _| {
         let start = Instant::now();
         std::thread::scope(|scope| {
             let (first, others) = products.split_at_mut(1);
