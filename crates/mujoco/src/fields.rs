@@ -26,6 +26,7 @@ pub mod model {
     pub const NGEOM: Size = Size::new("ngeom", 136);
     pub const NSITE: Size = Size::new("nsite", 144);
     pub const NMESH: Size = Size::new("nmesh", 296);
+    pub const NFLEX: Size = Size::new("nflex", 168);
     pub const NPAIR: Size = Size::new("npair", 456);
     pub const NEXCLUDE: Size = Size::new("nexclude", 464);
     pub const NEQ: Size = Size::new("neq", 472);
@@ -54,6 +55,7 @@ pub mod model {
         NGEOM,
         NSITE,
         NMESH,
+        NFLEX,
         NPAIR,
         NEXCLUDE,
         NEQ,

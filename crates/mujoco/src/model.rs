@@ -115,11 +115,14 @@ impl Model {
         };
         let model = Model { library: library.clone(), raw: compiled?, name: name.clone() };
         // History buffers keep cursors among their numbers, and plugins whatever they like: setting such a state from a file
-        // could lead the library out of bounds.
+        // could lead the library out of bounds. Flexes have contacts without geoms.
         // SAFETY: the model is live.
-        let unchecked = unsafe { model::NHISTORY.get(model.raw()) + model::NPLUGIN.get(model.raw()) };
+        let unchecked = unsafe {
+            let count = |size: crate::field::Size| size.get(model.raw());
+            count(model::NHISTORY) + count(model::NPLUGIN) + count(model::NFLEX)
+        };
         if unchecked > 0 {
-            return Err(failed("delays and plugins are not supported here".into()));
+            return Err(failed("delays, plugins and flexes are not supported here".into()));
         }
         Ok(model)
     }

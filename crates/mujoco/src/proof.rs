@@ -1,9 +1,9 @@
 //! The proof that the opened library is laid out as the field table says.
 //!
 //! `probe.xml` has something of everything. `probe.txt` holds what the C compiler read from it, field by field, by the
-//! library's own headers, after a few steps. Here the same is done through the table, and every field must agree. Pointers
-//! are checked to lead into the structure's own memory before anything is read through them, so that a wrong table ends in
-//! a message, not in a crash.
+//! library's own headers, after a few steps. Here the same is done through the table, and every field must agree. Each
+//! array must lie at the recorded byte of its structure's buffer before anything is read through its pointer, so that a
+//! wrong table ends in a message, not in a crash.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,8 @@ pub fn prove(library: &Library) -> Result<(), String> {
         let mut simulation = Simulation::new(model).map_err(|error| error.to_string())?;
         let memory = Memory::of(simulation.raw(), data::BUFFER, data::NBUFFER.get(simulation.raw()) as usize)?;
         for entry in data::ARRAYS {
-            memory.holds(entry, simulation.raw(), simulation.model().raw())?;
+            let place = known.get("mjData", entry.name)?.place;
+            memory.holds(entry, place, simulation.raw(), simulation.model().raw())?;
         }
         run(&mut simulation).map_err(|error| error.to_string())?;
         let raw = simulation.raw();
@@ -83,24 +84,38 @@ fn warning(simulation: &mut Simulation) -> Result<(), String> {
     }
 }
 
-/// The recorded values.
-struct Known(HashMap<&'static str, Vec<f64>>);
+/// The recorded values, by `structure.field`.
+struct Known(HashMap<&'static str, Field>);
+
+struct Field {
+    /// Where an array lies in its structure's buffer.
+    place: Option<usize>,
+    numbers: Vec<f64>,
+}
 
 impl Known {
     fn read() -> Result<Self, String> {
         let mut known = HashMap::new();
         for line in VALUES.lines() {
-            let mut words = line.split(' ');
+            let mut words = line.split(' ').peekable();
             let name = words.next().unwrap_or_default();
+            let place = words.next_if(|word| word.starts_with('@')).and_then(|word| word[1..].parse().ok());
             let numbers = words.map(str::parse).collect::<Result<Vec<f64>, _>>();
-            known.insert(name, numbers.map_err(|error| format!("recorded values of {name}: {error}"))?);
+            let numbers = numbers.map_err(|error| format!("recorded values of {name}: {error}"))?;
+            known.insert(name, Field { place, numbers });
         }
         Ok(Known(known))
     }
 
+    fn get(&self, structure: &str, name: &str) -> Result<&Field, String> {
+        self.0
+            .get(format!("{structure}.{name}").as_str())
+            .ok_or_else(|| format!("{structure}.{name} has no recorded values"))
+    }
+
     fn compare(&self, structure: &str, name: &str, found: &[f64]) -> Result<(), String> {
+        let known = &self.get(structure, name)?.numbers;
         let name = format!("{structure}.{name}");
-        let known = self.0.get(name.as_str()).ok_or_else(|| format!("{name} has no recorded values"))?;
         if found.len() != known.len() {
             return Err(format!("{name} has {} numbers, not {}", found.len(), known.len()));
         }
@@ -128,7 +143,9 @@ impl Known {
             let found: Vec<f64> = unsafe {
                 let (at, count) = match (entry.shape, memory) {
                     (Shape::Inside(count), _) => (owner.add(entry.offset), count),
-                    (Shape::Array(..), Some(memory)) => memory.holds(entry, owner, model)?,
+                    (Shape::Array(..), Some(memory)) => {
+                        memory.holds(entry, self.get(structure, entry.name)?.place, owner, model)?
+                    }
                     (Shape::Array(..), None) => return Err(format!("{structure}.{} has no memory", entry.name)),
                 };
                 (0..count).map(|i| (entry.read)(at.add(i * entry.bytes))).collect()
@@ -162,17 +179,79 @@ impl Memory {
         start >= self.start && start.saturating_add(bytes) <= self.start + self.bytes
     }
 
-    /// First number and count of an array, which must lie in this memory.
+    /// First number and count of an array, which must lie at `place` in this memory.
     ///
     /// # Safety
     /// `owner` and `model` are live structures.
-    unsafe fn holds(&self, entry: &Entry, owner: *const u8, model: *const u8) -> Result<(*const u8, usize), String> {
+    unsafe fn holds(
+        &self,
+        entry: &Entry,
+        place: Option<usize>,
+        owner: *const u8,
+        model: *const u8,
+    ) -> Result<(*const u8, usize), String> {
         let Shape::Array(rows, columns) = entry.shape else { return Err(format!("{} is no array", entry.name)) };
         // SAFETY: the caller vouches for the structures; sizes were compared before.
         let (start, count) = unsafe { (owner.add(entry.offset).cast::<usize>().read(), rows.get(model) * columns) };
-        if count > 0 && !self.contains(start, count * entry.bytes) {
-            return Err(format!("the pointer of {} does not lead into the buffer", entry.name));
+        let here = start.checked_sub(self.start);
+        if here != place || !self.contains(start, count * entry.bytes) {
+            return Err(format!("{} lies at byte {here:?} of the buffer, not at {place:?}", entry.name));
         }
         Ok((start as *const u8, count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Entries with each other's neighbours' places: what a table of another version would say.
+    fn shifted(entry: &Entry, bytes: isize) -> Entry {
+        Entry { offset: entry.offset.wrapping_add_signed(bytes), ..*entry }
+    }
+
+    #[test]
+    fn a_field_in_the_wrong_place_is_found() {
+        let Ok(library) = crate::locate(false, &mut |_| ()) else {
+            eprintln!("skipped: no MuJoCo library");
+            return;
+        };
+        let known = Known::read().unwrap();
+        let mut simulation = Simulation::new(Model::from_xml(&library, XML).unwrap()).unwrap();
+        run(&mut simulation).unwrap();
+        let (model, raw) = (simulation.model().raw(), simulation.raw());
+        let mut missed = Vec::new();
+        // SAFETY: the structures are live; a shifted offset stays inside them, and pointers are checked before use.
+        unsafe {
+            let model_memory = Memory::of(model, model::BUFFER, model::NBUFFER.get(model)).unwrap();
+            let data_memory = Memory::of(raw, data::BUFFER, data::NBUFFER.get(raw) as usize).unwrap();
+            for (structure, entries, owner, memory) in [
+                ("mjModel", model::ARRAYS, model, Some(&model_memory)),
+                ("mjOption", option::PLACES, model.add(model::OPT), None),
+                ("mjStatistic", statistic::PLACES, model.add(model::STAT), None),
+                ("mjData", data::ARRAYS, raw, Some(&data_memory)),
+                ("mjData", data::PLACES, raw, None),
+            ] {
+                for entry in entries {
+                    for bytes in [-8, 8] {
+                        if known.compare_all(structure, &[shifted(entry, bytes)], owner, model, memory).is_ok() {
+                            missed.push(entry.name);
+                        }
+                    }
+                }
+            }
+        }
+        // Pointers equal to their neighbour's, because that array is empty (octrees, delays, plugins, flexes) or is the
+        // buffer itself.
+        assert_eq!(missed, ["qpos0", "jnt_type", "qacc_warmstart", "ctrl", "xpos", "ten_velocity"]);
+    }
+
+    #[test]
+    fn a_differing_value_is_named() {
+        let known = Known::read().unwrap();
+        assert_eq!(known.compare("mjModel", "nq", &[12.0]).unwrap_err(), "mjModel.nq[0] is 12, not 13");
+        assert_eq!(known.compare("mjModel", "nq", &[f64::NAN]).unwrap_err(), "mjModel.nq[0] is NaN, not 13");
+        assert_eq!(known.compare("mjModel", "nq", &[]).unwrap_err(), "mjModel.nq has 0 numbers, not 1");
+        assert_eq!(known.compare("mjModel", "none", &[]).unwrap_err(), "mjModel.none has no recorded values");
     }
 }

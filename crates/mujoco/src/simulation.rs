@@ -58,7 +58,7 @@ pub enum Quantity {
 pub struct Warning {
     /// What it is about.
     pub quantity: Quantity,
-    /// Which entry of the quantity; for a full list, its length.
+    /// Which entry of the quantity; for [`Quantity::Contacts`] how many fit, for [`Quantity::Constraints`] the bytes of memory.
     pub index: i32,
     /// Whether other quantities had warnings in the same call.
     pub more: bool,
@@ -69,8 +69,12 @@ impl std::fmt::Display for Warning {
         let index = self.index;
         match self.quantity {
             Quantity::Inertia => write!(f, "the inertia matrix is singular at degree of freedom {index}")?,
-            Quantity::Contacts => write!(f, "the contact list is full ({index}): give the model more memory")?,
-            Quantity::Constraints => write!(f, "the constraint list is full ({index}): give the model more memory")?,
+            Quantity::Contacts => {
+                write!(f, "the contact list is full at {index} contacts: give the model more memory")?;
+            }
+            Quantity::Constraints => {
+                write!(f, "the constraints do not fit in {index} bytes: give the model more memory")?;
+            }
             Quantity::Qpos => write!(f, "qpos[{index}] is not finite or beyond 1e10")?,
             Quantity::Qvel => write!(f, "qvel[{index}] is not finite or beyond 1e10")?,
             Quantity::Qacc => write!(f, "qacc[{index}] is not finite or beyond 1e10")?,

@@ -227,7 +227,7 @@ fn broken_models_say_what_is_broken() {
     assert!(message("nonsense").contains("cannot load"));
     assert!(message("zero\0byte").contains("zero byte"));
     let delayed = XML.replace("gear=\"0.1\"", "gear=\"0.1\" delay=\"0.1\" nsample=\"60\"");
-    assert!(message(&delayed).contains("delays and plugins are not supported"), "{}", message(&delayed));
+    assert!(message(&delayed).contains("delays, plugins and flexes are not supported"), "{}", message(&delayed));
 }
 
 #[test]
@@ -256,6 +256,27 @@ fn bad_numbers_become_errors_that_name_them() {
 }
 
 #[test]
+fn full_lists_become_errors_that_name_them() {
+    let Some(library) = library() else { return };
+    // Sixty balls on one body, all in the floor: their contacts take 35 kB of memory.
+    let ball = |i| format!(r#"<geom type="sphere" size="0.1" pos="{i} 0 0"/>"#);
+    let balls: String = (0..60).map(ball).collect();
+    for (memory, quantity) in [("30K", Quantity::Contacts), ("60K", Quantity::Constraints)] {
+        let xml = format!(
+            r#"<mujoco model="crowd"><size memory="{memory}"/><worldbody><geom type="plane" size="9 9 1"/>
+               <body pos="0 0 0.09"><freejoint/>{balls}</body></worldbody></mujoco>"#
+        );
+        let mut simulation = Simulation::new(Model::from_xml(&library, &xml).unwrap()).unwrap();
+        for _ in 0..2 {
+            let error = simulation.forward().unwrap_err();
+            let Error::Warning { warning, .. } = &error else { panic!("{error}") };
+            assert_eq!(warning.quantity, quantity);
+            assert!(error.to_string().contains("give the model more memory"));
+        }
+    }
+}
+
+#[test]
 fn out_of_range_panics_instead_of_reading_elsewhere() {
     let Some(mut simulation) = scene() else { return };
     simulation.forward().unwrap();
@@ -277,8 +298,8 @@ fn out_of_range_panics_instead_of_reading_elsewhere() {
 #[test]
 #[ignore = "ends the process: run by a_fatal_error_ends_the_process_cleanly"]
 fn fatal_child() {
+    let Some(folder) = std::env::var_os("FATAL_CHILD_FOLDER").map(std::path::PathBuf::from) else { return };
     let Some(library) = library() else { return };
-    let folder = std::path::PathBuf::from(std::env::var_os("FATAL_CHILD_FOLDER").unwrap());
     let mark = folder.join("marked");
     tony_mujoco::on_fatal(move |text| std::fs::write(&mark, text).unwrap());
     let tight = XML.replace("<size ", "<size memory=\"2K\" ");

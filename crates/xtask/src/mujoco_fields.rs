@@ -16,7 +16,8 @@ use tony_mujoco::fetch;
 use crate::Result;
 
 /// Prints a line a field, `field STRUCTURE NAME TYPE OFFSET ROWS COLUMNS` (`ROWS` is the name of the size that counts the
-/// objects, or a number), then with a model a line a field, `value STRUCTURE NAME NUMBERS`.
+/// objects, or a number), then of a model a line a field, `value STRUCTURE NAME NUMBERS`, and where the arrays lie in their
+/// buffer, `place STRUCTURE NAME BYTES`.
 const PROGRAM: &str = r#"
 #include <stddef.h>
 #include <stdio.h>
@@ -75,11 +76,13 @@ static void table(void) {
 #define VALUES(s, f, p, n) { \
     printf("value %s %s", #s, #f); for (int i = 0; i < (int)(n); i++) printf(" %.17g", (double)(p)[i]); printf("\n"); }
 
+#define PLACE(s, f, p) printf("place %s %s %td\n", #s, #f, (char*)p->f - (char*)p->buffer);
+
 static void values(const mjModel* m, const mjData* d) {
 #define X(f) VALUES(mjModel, f, &m->f, 1)
   MJMODEL_SIZES
 #undef X
-#define X(type, f, rows, cols) VALUES(mjModel, f, m->f, m->rows * (cols))
+#define X(type, f, rows, cols) PLACE(mjModel, f, m) VALUES(mjModel, f, m->f, m->rows * (cols))
   MJMODEL_POINTERS
 #undef X
 #define X(type, f, n) VALUES(mjOption, f, &m->opt.f, 1)
@@ -93,7 +96,7 @@ static void values(const mjModel* m, const mjData* d) {
 #undef X
 #undef XVEC
 #define uintptr_t long
-#define X(type, f, rows, cols) VALUES(mjData, f, d->f, m->rows * (cols))
+#define X(type, f, rows, cols) PLACE(mjData, f, d) VALUES(mjData, f, d->f, m->rows * (cols))
   MJDATA_POINTERS
 #undef X
 #define X(type, f) VALUES(mjData, f, &d->f, 1)
@@ -133,7 +136,7 @@ const NUMBERS: &str = "VERSION SIZEOF_CONTACT WARNINGS STATE_INTEGRATION";
 
 /// Sizes of a model that the binding reads besides those that count the rows of an array.
 const SIZES: &str = "\
-    nq nv nu nactuator nout na nbody njnt ntree nC ngeom nsite nmesh npair nexclude neq ntendon nwrap nsensor nkey \
+    nq nv nu nactuator nout na nbody njnt ntree nC ngeom nsite nmesh nflex npair nexclude neq ntendon nwrap nsensor nkey \
     nmocap nplugin nuserdata nsensordata npluginstate nhistory nbuffer";
 
 /// Arrays of a model that the binding reads.
@@ -215,6 +218,8 @@ struct Answer {
     numbers: BTreeMap<String, i64>,
     /// (structure, field) -> where it lies.
     fields: BTreeMap<(String, String), Field>,
+    /// (structure, field) -> where an array of the probe lies in its buffer.
+    places: BTreeMap<(String, String), usize>,
     /// (structure, field) -> its numbers in the probe.
     values: BTreeMap<(String, String), Vec<f64>>,
 }
@@ -257,6 +262,9 @@ fn ask_compiler(scratch: &Path, model: &Path) -> Result<Answer> {
                 let field =
                     Field { kind: kind.into(), offset: offset.parse()?, rows: rows.into(), columns: columns.parse()? };
                 answer.fields.insert((structure.into(), name.into()), field);
+            }
+            ["place", structure, name, bytes] => {
+                answer.places.insert((structure.into(), name.into()), bytes.parse()?);
             }
             ["value", structure, name, ref numbers @ ..] => {
                 let numbers: Vec<f64> =
@@ -353,13 +361,17 @@ fn list(text: &mut String, name: &str, names: &str) -> Result<()> {
     Ok(writeln!(text, "pub const {name}: &[Entry] = &[{}];", entries.join(", "))?)
 }
 
-/// The text of `probe.txt`: a line a field of the table, `STRUCTURE.NAME NUMBERS` (shortest text that gives the same `f64`).
+/// The text of `probe.txt`: a line a field of the table, `STRUCTURE.NAME [@BYTES IN THE BUFFER] NUMBERS` (shortest
+/// text that gives the same `f64`).
 fn render_values(answer: &Answer) -> Result<String> {
     let mut text = String::new();
     let mut add = |structure: &str, name: &str| -> Result<()> {
         let key = (structure.to_owned(), name.to_owned());
         let numbers = answer.values.get(&key).ok_or_else(|| format!("no values of {structure}.{name}"))?;
         write!(text, "{structure}.{name}")?;
+        if let Some(place) = answer.places.get(&key) {
+            write!(text, " @{place}")?;
+        }
         for number in numbers {
             write!(text, " {number}")?;
         }
