@@ -24,6 +24,8 @@ pub mod lidar;
 pub mod model;
 pub mod robots;
 pub mod task;
+#[cfg(test)]
+mod tests;
 
 use crate::frame::Frame;
 use crate::numpy::RandomState;
