@@ -187,7 +187,11 @@ fn fetched_once_then_found() {
     assert_eq!(notes.len(), 1);
     let cached = machine.environment().cached().unwrap();
     assert_eq!(library.unwrap().path(), cached);
-    assert_eq!(files(&machine.folder.path().join("cache")), [cached.clone()], "only the shared library is kept");
+    assert_eq!(
+        files(&machine.folder.path().join("cache")),
+        std::slice::from_ref(&cached),
+        "only the shared library is kept"
+    );
     assert!(machine.locate(false).0.is_empty() && machine.locate(true).1.is_ok());
     assert_eq!(fs::read_to_string(machine.folder.path().join("runs")).unwrap(), "run\n");
     let status = fetch::status_in(&machine.environment());

@@ -230,11 +230,13 @@ fn broken_models_say_what_is_broken() {
     assert!(message(&delayed).contains("delays, plugins and flexes are not supported"), "{}", message(&delayed));
 }
 
+/// Writes one bad number.
+type Spoil = fn(&mut Simulation);
+
 #[test]
 fn bad_numbers_become_errors_that_name_them() {
     let Some(mut simulation) = scene() else { return };
     simulation.set_context("seed 7");
-    type Spoil = fn(&mut Simulation);
     let cases: [(Spoil, Quantity, i32); 3] = [
         (|s| s.qpos_mut()[1] = f64::NAN, Quantity::Qpos, 1),
         (|s| s.qvel_mut()[3] = 1e11, Quantity::Qvel, 3),
