@@ -10,22 +10,19 @@ use tony_random::Stream;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Seconds of one call, the best of five rounds of about 40 ms, and its floating-point operations.
+/// Seconds of one call, and its floating-point operations. The best of many rounds of 4 ms, so that a busy machine's pauses fall between.
 fn time(mut call: impl FnMut()) -> (f64, f64) {
     call();
-    let once = {
-        let start = Instant::now();
-        call();
-        start.elapsed().as_secs_f64()
-    };
-    let repeats = ((0.04 / once) as usize).clamp(1, 100_000);
     let before = flop_count();
+    let start = Instant::now();
     call();
-    let flops = (flop_count() - before) as f64;
-    let best = (0..5).fold(f64::INFINITY, |best, _| {
+    let (once, flops) = (start.elapsed().as_secs_f64(), (flop_count() - before) as f64);
+    let repeats = (0.004 / once).ceil();
+    let rounds = (0.25 / (repeats * once)).clamp(5.0, 60.0);
+    let best = (0..rounds as u32).fold(f64::INFINITY, |best, _| {
         let start = Instant::now();
-        (0..repeats).for_each(|_| call());
-        best.min(start.elapsed().as_secs_f64() / repeats as f64)
+        (0..repeats as u32).for_each(|_| call());
+        best.min(start.elapsed().as_secs_f64() / repeats)
     });
     (best, flops)
 }
