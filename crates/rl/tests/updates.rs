@@ -23,8 +23,8 @@ fn build(name: &str, settings: &[&str]) -> Box<dyn Algorithm> {
     entry.build(&plan, &spec(), 0).unwrap()
 }
 
-/// Episodes of `length` steps by the algorithm's own policy, each step costing `1 + action` and paying `action`: reward and cost pull
-/// against each other.
+/// Episodes of `length` steps by the algorithm's own policy, each step costing `1 + action` and paying `action (1 + observation)`:
+/// reward and cost pull against each other.
 fn experience(algorithm: &dyn Algorithm, rows: usize, length: usize) -> Rollout {
     let mut rollout = Rollout::new(2, 1, 1, rows);
     let mut stream = Stream::new(9, "experience", 0);
@@ -33,7 +33,7 @@ fn experience(algorithm: &dyn Algorithm, rows: usize, length: usize) -> Rollout 
         rollout.obs[2 * row] = stream.normal() as f32;
         let (obs, act) = (&rollout.obs[2 * row..][..2], &mut rollout.act[row..=row]);
         rollout.log_prob[row] = algorithm.learner().policy.act(obs, &mut stream, act, &mut scratch);
-        rollout.reward[row] = act[0];
+        rollout.reward[row] = act[0] * (1.0 + rollout.obs[2 * row]);
         rollout.costs[row] = 1.0 + act[0];
     }
     for last in (length - 1..rows).step_by(length) {
@@ -61,7 +61,7 @@ fn cpo_moves_the_cost_of_an_episode_to_its_limit() {
         let rollout = experience(build("cpo", &["gamma=0", "cost.gamma=0"]).as_ref(), 2000, length);
         let level = rollout.mean_cost(0).unwrap();
         // So near that one step inside the trust region can get there, from both sides.
-        for offset in [-0.01, 0.01] {
+        for offset in [-0.05, 0.05] {
             let limit = level * (1.0 + offset);
             let mut cpo = build("cpo", &["gamma=0", "cost.gamma=0", &format!("cost.limit={limit}")]);
             let mut metrics = Metrics::new();
@@ -70,8 +70,9 @@ fn cpo_moves_the_cost_of_an_episode_to_its_limit() {
             assert_eq!(case, if offset > 0.0 { 2.0 } else { 1.0 }, "length {length}");
             assert!(metrics.get("Train/StepFraction").unwrap() > 0.0, "nothing was accepted");
             let left = (predicted_cost(cpo.as_ref(), &rollout) - limit) / (level - limit).abs();
-            // The line search accepts no trial above the limit; curvature or one shortening may leave part of the way.
-            assert!((-0.6..1e-3).contains(&left), "length {length}: {left} of the way is left");
+            // The linear model is exact to first order: at a KL divergence of 0.01 the second is about a hundredth of a step's cost,
+            // a fifth of the way; the line search may add a shortening or two.
+            assert!(left.abs() < 0.5, "length {length}: {left} of the way is left");
         }
     }
 }
@@ -89,20 +90,16 @@ fn cpo_recovers_by_reducing_cost_when_nothing_is_feasible() {
     assert!(kl > 0.004 && kl <= 0.01 + 1e-9, "the step should use the trust region: {kl}");
 }
 
-/// Halving the limit changes the very next step (public code that reads another field of the same name fails this).
+/// Another limit changes the very next step (public code that reads another field of the same name fails this).
 #[test]
 fn the_limit_decides_the_case() {
-    let mut cases = Vec::new();
-    for limit in ["cost.limit=1e6", "cost.limit=50.5", "cost.limit=1"] {
-        let mut cpo = build("cpo", &[limit]);
-        let rollout = experience(cpo.as_ref(), 2000, 50);
+    let rollout = experience(build("cpo", &[]).as_ref(), 2000, 50);
+    let level = rollout.mean_cost(0).unwrap();
+    for (factor, case) in [(100.0, 3.0), (1.01, 2.0), (0.99, 1.0), (0.01, 0.0)] {
         let mut metrics = Metrics::new();
-        cpo.update(&rollout, &mut metrics).unwrap();
-        cases.push(metrics.get("Train/OptimCase").unwrap());
+        build("cpo", &[&format!("cost.limit={}", factor * level)]).update(&rollout, &mut metrics).unwrap();
+        assert_eq!(metrics.get("Train/OptimCase"), Some(case), "limit {factor} x the present cost");
     }
-    assert_eq!(cases[0], 3.0);
-    assert_eq!(cases[2], 0.0);
-    assert!(cases[1] == 1.0 || cases[1] == 2.0, "{cases:?}");
 }
 
 #[test]
