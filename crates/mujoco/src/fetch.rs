@@ -92,13 +92,15 @@ fn fetch(environment: &Environment, cached: &Path) -> Result<()> {
     };
     let folder = cached.parent().ok_or(Error::NoCacheFolder)?;
     std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
-    // Made before the download, so that a folder that cannot be written is known at once.
-    let mut library = tempfile::Builder::new().prefix(".fetching-").tempfile_in(folder).map_err(unwritable(folder))?;
+    let scratch_file = || tempfile::Builder::new().prefix(".fetching-").tempfile_in(folder).map_err(unwritable(folder));
+    // A folder that cannot be written is known before the download; one that is interrupted leaves nothing in it.
+    drop(scratch_file()?);
     let scratch = tempfile::tempdir()?;
     let wheel = download_wheel(environment, scratch.path())?;
     let damaged = |reason: String| Error::DamagedDownload { path: wheel.clone(), reason };
     let bytes = unzip(&wheel).map_err(damaged)?;
     check(&bytes).map_err(damaged)?;
+    let mut library = scratch_file()?;
     library.write_all(&bytes).map_err(unwritable(folder))?;
     library.as_file().sync_all().map_err(unwritable(folder))?;
     library.persist(cached).map_err(|error| unwritable(folder)(error.error))?;
@@ -145,14 +147,14 @@ pub fn download_wheel(environment: &Environment, into: &Path) -> Result<PathBuf>
     Err(Error::NoPip)
 }
 
-/// The last three lines of a program's complaint, each cut to a readable length.
+/// The last three lines of pip's complaint. Of a broken connection the reason stands last, behind the object that met it.
 fn last_lines(said: &str) -> String {
-    let lines: Vec<String> = said
-        .lines()
-        .map(|line| line.trim().chars().take(200).collect())
-        .filter(|line: &String| !line.is_empty())
-        .collect();
-    lines[lines.len().saturating_sub(3)..].join("\n         ")
+    let reason = |line: &str| {
+        let reason = if line.contains("connection broken by") { line.rsplit(">: ").next() } else { None };
+        reason.unwrap_or(line).chars().take(200).collect()
+    };
+    let lines: Vec<String> = said.lines().map(str::trim).filter(|line| !line.is_empty()).map(reason).collect();
+    lines[lines.len().saturating_sub(3)..].join("\n")
 }
 
 /// The one wheel in a folder.

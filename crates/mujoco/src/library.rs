@@ -84,7 +84,10 @@ impl Library {
         /// The library's initialisers and its slot for the message handler are global: one thread at a time.
         static OPENING: Mutex<()> = Mutex::new(());
         let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
-        let cannot_open = |error: libloading::Error| Error::Open { path: path.to_owned(), reason: error.to_string() };
+        let cannot_open = |error: libloading::Error| {
+            let reason = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            Error::Open { path: path.to_owned(), reason }
+        };
         // SAFETY: opening runs the file's initialisers; the user or the pinned hash vouches for the file. MuJoCo keeps
         // thread-local and global state, so it is never closed.
         let library = ManuallyDrop::new(unsafe { libloading::Library::new(path) }.map_err(cannot_open)?);
