@@ -45,16 +45,20 @@ mod mlp;
 mod normaliser;
 mod peak;
 mod reduce;
+mod rows;
 mod schedule;
 pub mod simd;
+mod workspace;
 
 pub use adam::Adam;
 pub use init::Init;
-pub use mlp::{Activation, BLOCK, Head, LANES, Mlp, Rows, Scratch, Workspace};
+pub use mlp::{Activation, Head, Mlp};
 pub use normaliser::Normaliser;
 pub use peak::{flop_count, machine_gflops};
 pub use reduce::{axpy, clip_norm, dot, norm};
+pub use rows::Rows;
 pub use schedule::Schedule;
+pub use workspace::{BLOCK, LANES, Scratch, Workspace};
 
 /// What can be wrong with a shape or a stored state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,28 +3,22 @@
 //! Parameters are one flat slice, layer after layer: `W` (in x out, row-major) and then `b` (out); a layer computes `x W + b`, and every layer
 //! but the last applies the activation. A block of [`BLOCK`] rows goes through all layers, the caller's head and back while it stays
 //! in cache; weights are padded to whole vectors once a call.
-#![allow(unsafe_code)]
 
-use std::cell::Cell;
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::Range;
 
 use rayon::prelude::*;
 use tony_random::Stream;
 
 use crate::kernels::{self, Start, View};
 use crate::peak::count_flops;
-use crate::simd::{Path, WIDTH, path};
-use crate::{Error, Init, Normaliser, Result};
+use crate::simd::{Path, path};
+use crate::workspace::{
+    BLOCK, Buffer, Lane, LaneOutputs, Lanes, Scratch, Workspace, blocks, pad, stride, unpad, with_workspace,
+};
+use crate::{Error, Init, Result, Rows};
 
-/// Rows that go through the network together.
-pub const BLOCK: usize = 64;
-/// Most pieces that a batch is cut into, each with its own partial sums; it bounds the threads that can help, and is never told by them.
-pub const LANES: usize = 16;
 /// Fewer rows than this are not worth padding the weights for.
 const FEW: usize = 8;
-
-/// Rows ahead of the one being read that are asked for from memory: a shuffled index defeats the hardware's own prefetching.
-const AHEAD: usize = 8;
 
 /// What a hidden unit applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,57 +27,6 @@ pub enum Activation {
     Tanh,
     /// `max(0, x)`; the derivative at 0 is 0.
     Relu,
-}
-
-/// Input rows: `data` is rows of `width` numbers; `index` picks rows out of it (all of them if absent); `normaliser` is applied to each.
-#[derive(Clone, Copy, Debug)]
-pub struct Rows<'a> {
-    /// The rows, one after another.
-    pub data: &'a [f32],
-    /// Numbers in a row.
-    pub width: usize,
-    /// Which rows, in which order.
-    pub index: Option<&'a [u32]>,
-    /// Applied as a row is read.
-    pub normaliser: Option<&'a Normaliser>,
-}
-
-impl<'a> Rows<'a> {
-    /// All rows of `data`, as they are.
-    pub fn all(data: &'a [f32], width: usize) -> Self {
-        Self { data, width, index: None, normaliser: None }
-    }
-
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        self.index.map_or(self.data.len() / self.width.max(1), <[u32]>::len)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn row(&self, i: usize) -> &[f32] {
-        &self.data[i * self.width..(i + 1) * self.width]
-    }
-
-    /// Row `i`, normalised, into `y`.
-    fn read(&self, path: Path, i: usize, y: &mut [f32]) {
-        let x = match self.index {
-            Some(index) => {
-                if let Some(soon) = index.get(i + AHEAD) {
-                    kernels::prefetch(self.data.get(*soon as usize * self.width..).unwrap_or_default(), self.width);
-                }
-                self.row(index[i] as usize)
-            }
-            None => self.row(i),
-        };
-        match self.normaliser {
-            Some(normaliser) => normaliser.row(path, x, y),
-            None => y.copy_from_slice(x),
-        }
-    }
 }
 
 /// What a batch's loss says about one block: `head(first, y, dy, sums)` gets the block's first row, its outputs `y` (b x out), fills
@@ -115,12 +58,6 @@ impl Layer {
     fn macs(&self) -> u64 {
         (self.inputs * self.outputs) as u64
     }
-}
-
-/// Distance between rows of `n` numbers: whole vectors, and never a multiple of 512 bytes, at which rows would compete for the same cache sets.
-pub(crate) fn stride(n: usize) -> usize {
-    let whole = n.next_multiple_of(WIDTH);
-    if whole.is_multiple_of(128) { whole + WIDTH } else { whole }
 }
 
 /// The shape of a network.
@@ -508,156 +445,4 @@ fn layer_parts<'a>(layer: &Layer, padded: &'a [f32]) -> (View<'a>, &'a [f32]) {
     let stride = stride(layer.outputs);
     let (weights, bias) = padded[layer.padded()].split_at(layer.inputs * stride);
     (View { data: weights, stride }, bias)
-}
-
-/// Rows of `n` to rows of `stride`, zeros between.
-fn pad(rows: &[f32], n: usize, stride: usize, padded: &mut [f32]) {
-    for (row, padded) in rows.chunks_exact(n).zip(padded.chunks_exact_mut(stride)) {
-        padded[..n].copy_from_slice(row);
-        padded[n..].fill(0.0);
-    }
-}
-
-/// Rows of `stride` to rows of `n`.
-fn unpad(padded: &[f32], stride: usize, n: usize, rows: &mut [f32]) {
-    for (row, padded) in rows.chunks_exact_mut(n).zip(padded.chunks_exact(stride)) {
-        row.copy_from_slice(&padded[..n]);
-    }
-}
-
-/// How `n` rows are cut into lanes of whole blocks: a function of `n` alone.
-#[derive(Clone, Copy)]
-struct Lanes {
-    rows: usize,
-    count: usize,
-}
-
-impl Lanes {
-    fn of(n: usize) -> Self {
-        let rows = n.div_ceil(BLOCK).div_ceil(LANES).max(1) * BLOCK;
-        Self { rows, count: n.div_ceil(rows) }
-    }
-
-    /// Whether there is something to share out, and someone to share with. A single lane never meets rayon.
-    fn parallel(self) -> bool {
-        self.count > 1 && rayon::current_num_threads() > 1
-    }
-
-    fn range(self, lane: usize, n: usize) -> Range<usize> {
-        lane * self.rows..((lane + 1) * self.rows).min(n)
-    }
-}
-
-/// The blocks of a range of rows.
-fn blocks(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let end = rows.end;
-    rows.step_by(BLOCK).map(move |first| first..(first + BLOCK).min(end))
-}
-
-/// Buffers of [`Mlp::forward_row`]; they grow at the first use.
-#[derive(Clone, Debug, Default)]
-pub struct Scratch {
-    rows: [Vec<f32>; 2],
-}
-
-/// Buffers of gradients and products: padded weights, and activations, derivatives and partial sums of each lane. They grow to what is
-/// asked for and are then reused without allocation; one workspace serves networks of any shape, one call at a time.
-#[derive(Debug, Default)]
-pub struct Workspace {
-    padded: Buffer,
-    transposed: Buffer,
-    tangent: Buffer,
-    lanes: Vec<Lane>,
-    row: Vec<f32>,
-    scratch: Scratch,
-}
-
-impl Workspace {
-    fn reserve(&mut self, mlp: &Mlp, lanes: usize, sums: usize) {
-        if self.lanes.len() < lanes {
-            self.lanes.resize_with(lanes, Lane::default);
-        }
-        for lane in &mut self.lanes[..lanes] {
-            lane.activations.resize_with(mlp.sizes.len().max(lane.activations.len()), Buffer::default);
-            for (activations, size) in lane.activations.iter_mut().zip(&mlp.sizes) {
-                activations.resize(BLOCK * stride(*size));
-            }
-            let widest = mlp.sizes.iter().map(|size| BLOCK * stride(*size)).max().unwrap_or(0);
-            lane.delta.iter_mut().for_each(|delta| delta.resize(widest));
-            lane.y.resize(BLOCK * mlp.output(), 0.0);
-            lane.dy.resize(BLOCK * mlp.output(), 0.0);
-            lane.sums.resize(sums, 0.0);
-        }
-    }
-}
-
-/// A lane and its part of the outputs and of their tangents.
-type LaneOutputs<'a> = ((&'a mut Lane, &'a mut [f32]), &'a mut [f32]);
-
-#[derive(Debug, Default)]
-struct Lane {
-    /// Of the input and of each layer, 64 rows at a stride of `stride(size)`.
-    activations: Vec<Buffer>,
-    /// Derivatives (or tangents) of the layer at hand and of the next; wide enough for any layer.
-    delta: [Buffer; 2],
-    grad: Buffer,
-    y: Vec<f32>,
-    dy: Vec<f32>,
-    sums: Vec<f64>,
-}
-
-impl Lane {
-    fn outputs(&self, mlp: &Mlp, b: usize, y: &mut [f32]) {
-        debug_assert_eq!(y.len(), b * mlp.output());
-        unpad(&self.activations[mlp.layers.len()], stride(mlp.output()), mlp.output(), y);
-    }
-}
-
-/// Run `body` with this thread's workspace. It is taken out meanwhile, so that a job that rayon runs inside `body` on this thread gets its own.
-fn with_workspace<R>(body: impl FnOnce(&mut Workspace) -> R) -> R {
-    thread_local! {
-        static WORKSPACE: Cell<Option<Box<Workspace>>> = const { Cell::new(None) };
-    }
-    let mut work = WORKSPACE.take().unwrap_or_default();
-    let result = body(&mut work);
-    WORKSPACE.set(Some(work));
-    result
-}
-
-/// Floats that start at a cache line.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Buffer {
-    lines: Vec<Line>,
-    len: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Line([f32; WIDTH]);
-
-impl Buffer {
-    /// To `len` numbers; those that were there stay or become anything, new ones are 0.
-    pub(crate) fn resize(&mut self, len: usize) {
-        let lines = len.div_ceil(WIDTH);
-        if self.lines.len() < lines {
-            self.lines.resize(lines, Line([0.0; WIDTH]));
-        }
-        self.len = len;
-    }
-}
-
-impl Deref for Buffer {
-    type Target = [f32];
-
-    fn deref(&self) -> &[f32] {
-        // SAFETY: lines are arrays of `f32` without padding, and `resize` keeps at least `len` numbers of them.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
-    }
-}
-
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
-    }
 }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::kernels::{self, Start, View};
-use crate::mlp::{Buffer, stride};
 use crate::simd::{self, Path};
+use crate::workspace::{Buffer, stride};
 
 static FLOPS: AtomicU64 = AtomicU64::new(0);
 
