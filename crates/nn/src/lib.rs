@@ -46,7 +46,6 @@ mod normaliser;
 mod peak;
 mod reduce;
 mod rows;
-mod schedule;
 pub mod simd;
 mod workspace;
 
@@ -57,7 +56,6 @@ pub use normaliser::Normaliser;
 pub use peak::{flop_count, machine_gflops};
 pub use reduce::{axpy, clip_norm, dot, norm};
 pub use rows::Rows;
-pub use schedule::Schedule;
 pub use workspace::{BLOCK, LANES, Scratch, Workspace};
 
 /// What can be wrong with a shape or a stored state.

@@ -181,12 +181,12 @@ impl ActorCritic {
         estimates
     }
 
-    /// How critics are fitted at this point of the training.
-    pub fn fit(&self, minibatch: usize, progress: f64) -> Fit {
+    /// How critics are fitted at this point of the training; a minibatch of 0 is the whole batch.
+    pub fn fit(&self, minibatch: usize, rollout: &Rollout) -> Fit {
         let c = &self.critic_config;
         Fit {
-            minibatch,
-            lr: c.lr * c.schedule.factor(progress),
+            minibatch: if minibatch == 0 { rollout.rows() } else { minibatch },
+            lr: c.lr * c.schedule.factor(rollout.progress),
             regulariser: c.regulariser as f32,
             max_grad_norm: self.config.max_grad_norm,
         }
@@ -218,7 +218,7 @@ impl ActorCritic {
 
     /// The last act of every update: check that all parameters are finite, log what the policy became, let its normaliser learn.
     pub fn finish(&mut self, rollout: &Rollout, old: &[f32], metrics: &mut Metrics) -> Result<()> {
-        let batch = Batch { obs: &rollout.obs, act: &rollout.act, index: None };
+        let batch = Batch::all(rollout);
         let networks = std::iter::once(("policy", self.policy.params()))
             .chain(self.critics.iter().map(|critic| (critic.name(), critic.params())));
         for (name, params) in networks {

@@ -27,10 +27,14 @@ pub trait Algorithm: Send {
     }
 
     /// Write everything that the next update depends on, except the policy.
-    fn save(&self, archive: &mut Archive) -> Result<()>;
+    fn save(&self, archive: &mut Archive) -> Result<()> {
+        self.learner().save(archive)
+    }
 
     /// Read back what [`Algorithm::save`] wrote.
-    fn load(&mut self, archive: &Archive) -> Result<()>;
+    fn load(&mut self, archive: &Archive) -> Result<()> {
+        self.learner_mut().load(archive)
+    }
 }
 
 /// The objective `reward * A - sum_k costs[k] * A_k`.

@@ -5,6 +5,7 @@ use tony_nn::{Activation, Init, Mlp, Normaliser, Rows, Workspace, categorical, g
 use tony_random::Stream;
 use tony_run::Archive;
 
+use crate::rollout::Rollout;
 use crate::{Error, Result};
 
 /// Rows that an algorithm asks a policy about. `index` selects and orders rows; without it all rows are meant, in order.
@@ -18,7 +19,12 @@ pub struct Batch<'a> {
     pub index: Option<&'a [u32]>,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    /// Every row of a rollout.
+    pub fn all(rollout: &'a Rollout) -> Self {
+        Self { obs: &rollout.obs, act: &rollout.act, index: None }
+    }
+
     /// Row of the underlying columns that position `i` of this batch stands for.
     pub fn row(&self, i: usize) -> usize {
         self.index.map_or(i, |index| index[i] as usize)

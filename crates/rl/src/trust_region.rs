@@ -21,6 +21,10 @@ settings! {
         "line_search.decay" decay: f64 = 0.8, (0.01..=0.99);
         /// Largest number of trials.
         "line_search.trials" trials: usize = 15, (1..=100);
+        /// Passes over a batch for each critic.
+        "critic.passes" critic_passes: usize = 10, (0..=10_000);
+        /// Rows a gradient step of a critic; 0: the whole batch.
+        "critic.minibatch" critic_minibatch: usize = 128;
     }
 }
 
@@ -101,14 +105,11 @@ pub fn line_search(
     None
 }
 
-/// Mean over the batch of `ratio * advantage`, where `ratio = exp(log_prob - old)`.
-pub fn surrogate(log_probs: &[f32], old: &[f32], advantage: &[f32]) -> f64 {
-    let sum: f64 = log_probs
-        .iter()
-        .zip(old)
-        .zip(advantage)
-        .map(|((new, old), a)| libm::exp(f64::from(*new) - f64::from(*old)) * f64::from(*a))
-        .sum();
+/// Change of the surrogate `mean(ratio * advantage)` since the batch was collected, where every ratio was 1: the mean of
+/// `(ratio - 1) * advantage`, `ratio = exp(log_prob - old)`.
+pub fn surrogate_change(log_probs: &[f32], old: &[f32], advantage: &[f32]) -> f64 {
+    let rows = log_probs.iter().zip(old).zip(advantage);
+    let sum: f64 = rows.map(|((new, old), a)| libm::expm1(f64::from(*new) - f64::from(*old)) * f64::from(*a)).sum();
     sum / advantage.len() as f64
 }
 

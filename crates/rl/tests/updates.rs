@@ -8,7 +8,7 @@ use tony_rl::algorithms::pid_lagrangian::{Norm, weights};
 use tony_rl::algorithms::{self, ppo};
 use tony_rl::policy::{Batch, Scratch};
 use tony_rl::rollout::{End, Episode, Rollout};
-use tony_rl::trust_region::surrogate;
+use tony_rl::trust_region::surrogate_change;
 use tony_run::{Layer, Metrics};
 
 fn spec() -> Spec {
@@ -45,13 +45,14 @@ fn experience(algorithm: &dyn Algorithm, rows: usize, length: usize) -> Rollout 
     rollout
 }
 
-/// The episode cost that the batch predicts for the algorithm's present policy: `J_C + T * mean(ratio * A_C)`.
+/// The episode cost that the batch predicts for the algorithm's present policy: `J_C + T * mean((ratio - 1) A_C)`.
 fn predicted_cost(algorithm: &dyn Algorithm, rollout: &Rollout) -> f64 {
     let learner = algorithm.learner();
     let advantage = &learner.estimate(rollout).cost_advantages[0];
     let batch = Batch { obs: &rollout.obs, act: &rollout.act, index: None };
     let log_probs = learner.policy.log_probs(&batch);
-    rollout.mean_cost(0).unwrap() + rollout.mean_length().unwrap() * surrogate(&log_probs, &rollout.log_prob, advantage)
+    rollout.mean_cost(0).unwrap()
+        + rollout.mean_length().unwrap() * surrogate_change(&log_probs, &rollout.log_prob, advantage)
 }
 
 /// Public code compares an episode's cost with the gradient of a step's (OmniSafe): the constraint is then off by the episode's length.

@@ -2,16 +2,16 @@
 //!
 //! J. Achiam, D. Held, A. Tamar, P. Abbeel, "Constrained Policy Optimization" (ICML 2017), section 6 and appendix 10.2.
 //!
-//! Every batch, the reward, the costs and the KL divergence are modelled around the present policy, and the model problem
-//! `min g.x  subject to  c_k + b_k.x <= 0,  x'Hx <= 2 delta` is solved exactly through its dual. Where no step inside the trust region
-//! can satisfy the constraints, the step recovers: it only reduces cost. A line search then checks reward, cost and divergence on the batch.
+//! Reward, costs and KL divergence are modelled around the present policy, and `min g.x  subject to  c_k + b_k.x <= 0,  x'Hx <= 2 delta`
+//! is solved exactly through its dual. Where no step inside the trust region can satisfy the constraints, the step recovers: it only
+//! reduces cost. A line search then checks reward, cost and divergence on the batch.
 //!
-//! Several constraints (eq. 12-13): the dual has one multiplier each; [`solve`] tries every set of active constraints, smallest first,
-//! and takes the one that satisfies the optimality conditions (the problem is convex, so there is one solution). Where the region is infeasible
-//! the step descends the violated costs together, each weighted by its violation (with one constraint this is the paper's eq. 14).
+//! Several constraints (eq. 12-13): [`solve`] tries every set of active constraints, smallest first, and takes the one that satisfies the
+//! optimality conditions; the problem is convex, so there is one. Where the region is infeasible, the step descends the violated costs
+//! together, each weighted by its violation (with one constraint: eq. 14).
 //!
-//! Omitted: cost shaping (section 6.3), the Fisher product on a subsample (the whole batch is used), and the published code's
-//! habit of keeping the last trial when a line search fails (parameters are restored). Time limits bootstrap.
+//! Omitted: cost shaping (section 6.3), Fisher products on a subsample (the whole batch is used), and the published code's habit of
+//! keeping the last trial of a failed line search (parameters are restored). Time limits bootstrap.
 //!
 //! | paper | here |
 //! |---|---|
@@ -24,16 +24,16 @@
 
 use tony_env::Spec;
 use tony_nn::dot;
-use tony_run::{Archive, Metrics, Plan};
+use tony_run::{Metrics, Plan};
 
-use super::trpo;
+use crate::Result;
 use crate::actor_critic::{ActorCritic, Constrained};
 use crate::algorithm::Algorithm;
+use crate::constraint::{Constraint, multiplier_name};
 use crate::linear::eliminate;
 use crate::policy::Batch;
 use crate::rollout::Rollout;
-use crate::trust_region::{self, inverse_fisher, line_search, surrogate};
-use crate::{Error, Result};
+use crate::trust_region::{self, inverse_fisher, line_search, surrogate_change};
 
 /// Below this squared norm a cost gradient is no direction (both published codes).
 const NO_GRADIENT: f64 = 1e-8;
@@ -41,25 +41,17 @@ const NO_GRADIENT: f64 = 1e-8;
 /// CPO.
 pub struct Cpo {
     learner: ActorCritic,
-    config: trpo::Config,
-    region: trust_region::Config,
+    config: trust_region::Config,
     seed: u64,
 }
 
 impl Cpo {
     /// Build from settings.
     pub fn new(plan: &Plan, spec: &Spec, seed: u64) -> Result<Self> {
-        let (mut config, mut region) = (trpo::Config::default(), trust_region::Config::default());
+        let mut config = trust_region::Config::default();
         plan.apply(&mut config)?;
-        plan.apply(&mut region)?;
         let learner = ActorCritic::new(plan, spec, seed, Constrained::Yes)?;
-        if learner.constraints.len() > MOST_CONSTRAINTS {
-            return Err(Error::Invalid {
-                what: format!("{} constraints are too many for cpo", learner.constraints.len()),
-                hint: format!("limit at most {MOST_CONSTRAINTS} channels, or use ppo-pid"),
-            });
-        }
-        Ok(Self { learner, config, region, seed })
+        Ok(Self { learner, config, seed })
     }
 }
 
@@ -67,57 +59,40 @@ impl Algorithm for Cpo {
     fn update(&mut self, rollout: &Rollout, metrics: &mut Metrics) -> Result<()> {
         self.learner.constraints.iter_mut().for_each(|constraint| constraint.observe(rollout));
         let estimates = self.learner.estimate(rollout);
-        let c: Vec<f64> = self.learner.constraints.iter().map(crate::constraint::Constraint::excess).collect();
+        let c: Vec<f64> = self.learner.constraints.iter().map(Constraint::excess).collect();
         let policy = self.learner.policy.as_mut();
-        let batch = Batch { obs: &rollout.obs, act: &rollout.act, index: None };
+        let batch = Batch::all(rollout);
         let old = policy.distributions(&batch);
 
-        // The surrogate is a mean over steps, c is per episode: a step's cost counts once for each step of an episode (5.3 of the spec
-        // of the published code: `rescale`).
+        // The surrogate is a mean over steps, c is per episode: a step's cost counts once for each step of an episode.
         let n = rollout.rows() as f32;
-        let steps_per_episode = rollout.mean_length().unwrap_or(f64::from(n));
-        let mut g = vec![0.0; policy.params().len()];
-        policy.gradient(&batch, &|row, _| -estimates.advantage[row] / n, 0.0, &mut g);
-        let h_g = inverse_fisher(policy, &batch, &g, &self.region)?;
-        let mut b = Vec::new();
-        let mut h_b = Vec::new();
-        for advantage in &estimates.cost_advantages {
-            let mut gradient = vec![0.0; g.len()];
-            let scale = steps_per_episode as f32 / n;
-            policy.gradient(&batch, &|row, _| advantage[row] * scale, 0.0, &mut gradient);
-            h_b.push(inverse_fisher(policy, &batch, &gradient, &self.region)?);
-            b.push(gradient);
-        }
-        let model = Model::new(&g, &h_g, &b, &h_b, &c, 2.0 * self.region.target_kl);
-        let step = solve(&model);
-        let x = step.direction(&h_g, &h_b);
-
-        // The advantages' own means, which centring leaves at 0 up to rounding.
-        let (reward_before, cost_before) = (
-            surrogate(&rollout.log_prob, &rollout.log_prob, &estimates.advantage),
-            estimates
-                .cost_advantages
-                .iter()
-                .map(|a| surrogate(&rollout.log_prob, &rollout.log_prob, a))
-                .collect::<Vec<_>>(),
-        );
-        let fraction = line_search(policy, &x, &self.region, |trial| {
+        let length = rollout.mean_length().unwrap_or(f64::from(n));
+        let mut gradient = |scale: f32, advantage: &[f32]| {
+            let mut out = vec![0.0; policy.params().len()];
+            policy.gradient(&batch, &|row, _| scale * advantage[row] / n, 0.0, &mut out);
+            let image = inverse_fisher(policy, &batch, &out, &self.config)?;
+            Ok((out, image))
+        };
+        let (g, h_g) = gradient(-1.0, &estimates.advantage)?;
+        let costs = estimates.cost_advantages.iter().map(|a| gradient(length as f32, a)).collect::<Result<Vec<_>>>()?;
+        let (b, h_b): (Vec<_>, Vec<_>) = costs.into_iter().unzip();
+        let step = solve(&Model::new(&g, &h_g, &b, &h_b, &c, 2.0 * self.config.target_kl));
+        let fraction = line_search(policy, &step.direction(&h_g, &h_b), &self.config, |trial| {
             let log_probs = trial.log_probs(&batch);
-            let better = surrogate(&log_probs, &rollout.log_prob, &estimates.advantage) >= reward_before;
-            let safe = estimates.cost_advantages.iter().zip(&cost_before).zip(&c).all(|((advantage, before), c)| {
-                let change = steps_per_episode * (surrogate(&log_probs, &rollout.log_prob, advantage) - before);
-                change <= (-c).max(0.0)
-            });
-            let needs_reward = !matches!(step.case, Case::Infeasible | Case::Recoverable);
-            (better || !needs_reward) && safe && trial.kl(&batch, &old) <= self.region.target_kl
+            let change = |advantage: &[f32]| surrogate_change(&log_probs, &rollout.log_prob, advantage);
+            let recovers = matches!(step.case, Case::Infeasible | Case::Recoverable);
+            let within = |(advantage, c): (&Vec<f32>, &f64)| length * change(advantage) <= (-c).max(0.0);
+            (recovers || change(&estimates.advantage) >= 0.0)
+                && estimates.cost_advantages.iter().zip(&c).all(within)
+                && trial.kl(&batch, &old) <= self.config.target_kl
         });
         metrics.set("Train/OptimCase", f64::from(step.case as u8));
         metrics.set("Train/StepFraction", fraction.unwrap_or(0.0));
         metrics.set("Train/Lambda", step.lambda);
         for (constraint, nu) in self.learner.constraints.iter().zip(&step.nu) {
-            metrics.set(&crate::constraint::multiplier_name(&constraint.name), *nu);
+            metrics.set(&multiplier_name(&constraint.name), *nu);
         }
-        let fit = self.learner.fit(self.config.minibatch(rollout), rollout.progress);
+        let fit = self.learner.fit(self.config.critic_minibatch, rollout);
         self.learner.fit_critics(rollout, &estimates.targets, self.config.critic_passes, &fit, self.seed)?;
         self.learner.finish(rollout, &old, metrics)
     }
@@ -129,18 +104,7 @@ impl Algorithm for Cpo {
     fn learner_mut(&mut self) -> &mut ActorCritic {
         &mut self.learner
     }
-
-    fn save(&self, archive: &mut Archive) -> Result<()> {
-        self.learner.save(archive)
-    }
-
-    fn load(&mut self, archive: &Archive) -> Result<()> {
-        self.learner.load(archive)
-    }
 }
-
-/// Sets of active constraints are enumerated: 2^6 small solves.
-const MOST_CONSTRAINTS: usize = 6;
 
 /// The model problem `min g.x  subject to  c_k + b_k.x <= 0,  x'Hx <= d`, reduced to inner products.
 #[derive(Clone, Debug)]
@@ -211,6 +175,12 @@ impl Model {
 }
 
 impl Step {
+    /// The step that stays.
+    fn none(case: Case, model: &Model) -> Self {
+        let zeros = vec![0.0; model.c.len()];
+        Self { case, lambda: 0.0, nu: zeros.clone(), g_scale: 0.0, b_scale: zeros }
+    }
+
     /// The step itself.
     pub fn direction(&self, h_g: &[f32], h_b: &[Vec<f32>]) -> Vec<f32> {
         let mut x: Vec<f32> = h_g.iter().map(|h| (-self.g_scale * f64::from(*h)) as f32).collect();
@@ -223,43 +193,29 @@ impl Step {
 
 /// Solve the model problem (Theorem 2; eq. 12-13 for several constraints; eq. 14 where infeasible).
 pub fn solve(model: &Model) -> Step {
-    let m = model.c.len();
     // A cost without a gradient cannot be moved, whatever its level: the others and the reward are still served.
-    let usable: Vec<usize> = (0..m).filter(|&k| model.bb[k] > NO_GRADIENT && model.s[k][k] > 0.0).collect();
+    let usable: Vec<usize> = (0..model.c.len()).filter(|&k| model.bb[k] > NO_GRADIENT && model.s[k][k] > 0.0).collect();
+    let room = |k: usize| model.d - model.c[k].powi(2) / model.s[k][k];
     if usable.is_empty() {
         return natural_step(model, Case::NoGradient);
     }
-    // The worst of the single constraints names the case.
-    let room = |k: usize| model.d - model.c[k].powi(2) / model.s[k][k];
-    let violating = usable.iter().any(|&k| model.c[k] >= 0.0);
     if usable.iter().all(|&k| model.c[k] < 0.0 && room(k) <= 0.0) {
         return natural_step(model, Case::Feasible);
     }
-    let case = if violating { Case::Recoverable } else { Case::Cut };
+    let case = if usable.iter().any(|&k| model.c[k] >= 0.0) { Case::Recoverable } else { Case::Cut };
+    let size = |k: usize| model.c[k].abs() + (model.d * model.s[k][k]).sqrt();
+    let feasible = |step: &Step| usable.iter().all(|&k| model.predicted_cost(k, step) <= 1e-9 * size(k));
     (0..1_usize << usable.len())
-        .map(|set| {
-            usable.iter().copied().enumerate().filter(|(i, _)| set >> i & 1 == 1).map(|(_, k)| k).collect::<Vec<_>>()
-        })
+        .map(|set| (0..usable.len()).filter(|i| set >> i & 1 == 1).map(|i| usable[i]).collect::<Vec<_>>())
         .filter_map(|active| with_active(model, &active, case))
-        .find(|step| {
-            usable
-                .iter()
-                .all(|&k| model.predicted_cost(k, step) <= 1e-9 * (model.c[k].abs() + (model.d * model.s[k][k]).sqrt()))
-        })
+        .find(feasible)
         .unwrap_or_else(|| recovery(model, &usable))
 }
 
 /// The unconstrained optimum, as far as the trust region allows.
 fn natural_step(model: &Model, case: Case) -> Step {
     let lambda = (model.q.max(0.0) / model.d).sqrt();
-    let m = model.c.len();
-    Step {
-        case,
-        lambda,
-        nu: vec![0.0; m],
-        g_scale: if lambda > 0.0 { 1.0 / lambda } else { 0.0 },
-        b_scale: vec![0.0; m],
-    }
+    Step { lambda, g_scale: if lambda > 0.0 { 1.0 / lambda } else { 0.0 }, ..Step::none(case, model) }
 }
 
 /// The stationary point with exactly these constraints active (`c_k + b_k.x = 0`), if its multipliers are valid.
@@ -279,10 +235,9 @@ fn with_active(model: &Model, active: &[usize], case: Case) -> Option<Step> {
     if b < 0.0 || (b == 0.0 && a > 0.0) {
         return None;
     }
-    let mut step =
-        Step { case, lambda: 0.0, nu: vec![0.0; model.c.len()], g_scale: 0.0, b_scale: vec![0.0; model.c.len()] };
     // g within the span of the active b: every point of the plane is as good, the nearest is taken.
     let degenerate = a <= 1e-14 * model.q.abs();
+    let mut step = Step::none(case, model);
     if !degenerate {
         step.lambda = (a / b).sqrt();
         step.g_scale = 1.0 / step.lambda;
@@ -296,13 +251,11 @@ fn with_active(model: &Model, active: &[usize], case: Case) -> Option<Step> {
 
 /// Eq. 14: reduce the violated costs as far as the trust region allows, ignoring the reward.
 fn recovery(model: &Model, usable: &[usize]) -> Step {
-    let m = model.c.len();
-    let mut weight = vec![0.0; m];
-    for &k in usable {
-        weight[k] = model.c[k].max(0.0);
-    }
-    let curvature: f64 = (0..m).map(|j| (0..m).map(|k| weight[j] * model.s[j][k] * weight[k]).sum::<f64>()).sum();
+    let mut step = Step::none(Case::Infeasible, model);
+    usable.iter().for_each(|&k| step.b_scale[k] = model.c[k].max(0.0));
+    let image = |j: usize| step.b_scale.iter().zip(&model.s[j]).map(|(w, s)| w * s).sum::<f64>();
+    let curvature: f64 = step.b_scale.iter().enumerate().map(|(j, w)| w * image(j)).sum();
     let length = if curvature > 0.0 { (model.d / curvature).sqrt() } else { 0.0 };
-    weight.iter_mut().for_each(|w| *w *= length);
-    Step { case: Case::Infeasible, lambda: 0.0, nu: vec![0.0; m], g_scale: 0.0, b_scale: weight }
+    step.b_scale.iter_mut().for_each(|w| *w *= length);
+    step
 }

@@ -38,10 +38,9 @@ const COMMON: &[fn() -> Vec<Field>] =
     &[train::Config::fields, constraint::Config::fields, actor_critic::Config::fields, critic::Config::fields];
 
 const PPO: &[fn() -> Vec<Field>] = &[ppo::Config::fields];
-const TRPO: &[fn() -> Vec<Field>] = &[trust_region::Config::fields, trpo::Config::fields];
+const TRPO: &[fn() -> Vec<Field>] = &[trust_region::Config::fields];
 const PPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[ppo::Config::fields, pid_lagrangian::Config::fields];
-const TRPO_LAGRANGIAN: &[fn() -> Vec<Field>] =
-    &[trust_region::Config::fields, trpo::Config::fields, pid_lagrangian::Config::fields];
+const TRPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[trust_region::Config::fields, pid_lagrangian::Config::fields];
 
 /// Every algorithm.
 const ENTRIES: &[Entry] = &[

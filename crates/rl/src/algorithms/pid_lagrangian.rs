@@ -1,16 +1,15 @@
 //! PID Lagrangian methods: a constraint's multiplier as the output of a controller, over any algorithm that takes weighted costs.
 //!
-//! A. Stooke, J. Achiam, P. Abbeel, "Responsive Safety in Reinforcement Learning by PID Lagrangian Methods" (ICML 2020), Algorithm 2 and
-//! its published code; the classical Lagrangian update is the controller's integral alone.
+//! A. Stooke, J. Achiam, P. Abbeel, "Responsive Safety in Reinforcement Learning by PID Lagrangian Methods" (ICML 2020), Algorithm 2.
 //!
-//! Before every policy update each constraint's controller sees the mean undiscounted cost `J` of the episodes that finished in the batch
-//! and gives the multiplier `lambda` with which this batch's cost advantages are weighted. Where no episode finished, `J` is held;
-//! before the first, `J = d`. Several constraints have one controller each and share the normalisation `1 + sum lambda`.
+//! Before every update each constraint's controller sees the mean undiscounted cost `J` of the episodes that finished in the batch and
+//! gives the multiplier of this batch's cost advantages. Where no episode finished, `J` is held; before the first, `J = d`. Several
+//! constraints have one controller each and share the normalisation `1 + sum lambda`.
 //!
-//! `ppo-lag` and `trpo-lag` are the integral-only setting in the form that users compare by: Adam on the multiplier (OmniSafe), or on its
-//! softplus parameter (Safety Gym). `ppo-pid` and `trpo-pid` are the full controller.
+//! `ppo-lag` and `trpo-lag` are integral control as users compare it: Adam on the multiplier (OmniSafe), or on its softplus parameter
+//! (Safety Gym). `ppo-pid` and `trpo-pid` are the full controller.
 //!
-//! Omitted: the reward-scale invariance `beta` of section 7, the recurrent network of the experiments.
+//! Omitted: the reward-scale invariance `beta` of section 7, the recurrent network.
 //!
 //! | paper | here |
 //! |---|---|
@@ -183,19 +182,26 @@ impl Controller {
         }
     }
 
-    /// One update: the multiplier for a batch whose mean episode cost is `cost`, under `limit`.
+    /// One update: the multiplier for a batch whose mean episode cost is `cost`, under `limit`. Never negative; above, only what the
+    /// normalisation cannot bear is cut off.
     pub fn step(&mut self, config: &Config, cost: f64, limit: f64) -> f64 {
-        match config.control {
+        let multiplier = match config.control {
             Control::Pid => self.pid(config, cost / config.cost_scale, limit / config.cost_scale),
             Control::Adam => {
                 self.integral = (self.integral + self.adam_step(config, cost - limit)).max(0.0);
-                clamp(config, self.integral)
+                self.integral
             }
             Control::Softplus => {
                 self.integral += self.adam_step(config, cost - limit);
-                clamp(config, libm::log1p(libm::exp(self.integral)))
+                libm::log1p(libm::exp(self.integral))
             }
-        }
+        };
+        let most = match config.norm {
+            Norm::Sum => f64::INFINITY,
+            Norm::Difference => 1.0,
+            Norm::Plain => config.max,
+        };
+        multiplier.clamp(0.0, most)
     }
 
     /// The published code's controller: Algorithm 2 with smoothing and delay.
@@ -215,7 +221,7 @@ impl Controller {
             self.history.pop_front();
         }
         self.history.push_back(self.smoothed);
-        clamp(config, multiplier)
+        multiplier
     }
 
     /// Adam's step for the ascent direction `gradient` (beta 0.9 and 0.999, epsilon 1e-8).
@@ -244,14 +250,4 @@ impl Controller {
         self.history = archive.f64(&name, &shape)?.into();
         Ok(())
     }
-}
-
-/// Multipliers are never negative; above, only what the normalisation cannot bear is cut off.
-fn clamp(config: &Config, multiplier: f64) -> f64 {
-    let most = match config.norm {
-        Norm::Sum => f64::INFINITY,
-        Norm::Difference => 1.0,
-        Norm::Plain => config.max,
-    };
-    multiplier.clamp(0.0, most)
 }

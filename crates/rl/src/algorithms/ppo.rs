@@ -100,10 +100,9 @@ impl Algorithm for Ppo {
             CostClip::Joint => vec![self.weights.joint(&estimates)],
             CostClip::Separate => self.weights.separate(&estimates),
         };
-        let batch = Batch { obs: &rollout.obs, act: &rollout.act, index: None };
+        let batch = Batch::all(rollout);
         let old = self.learner.policy.distributions(&batch);
-        let minibatch = if config.minibatch == 0 { rollout.rows() } else { config.minibatch };
-        let fit = self.learner.fit(minibatch, rollout.progress);
+        let fit = self.learner.fit(config.minibatch, rollout);
         let lr = config.lr * config.schedule.factor(rollout.progress);
         let max_grad_norm = self.learner.config.max_grad_norm;
         let normaliser = self.learner.policy.normaliser().cloned();
@@ -113,7 +112,7 @@ impl Algorithm for Ppo {
 
         let mut grad = vec![0.0; policy.params().len()];
         let mut improve = |pass: usize| {
-            for index in order(pass).chunks(minibatch) {
+            for index in order(pass).chunks(fit.minibatch) {
                 let selected = Batch { index: Some(index), ..batch };
                 let scale = 1.0 / index.len() as f32;
                 let local = config.per_minibatch.then(|| standardised(&columns[0], index));

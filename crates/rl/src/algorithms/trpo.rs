@@ -16,30 +16,19 @@
 
 use tony_env::Spec;
 use tony_nn::dot;
-use tony_run::{Archive, Metrics, Plan, settings};
+use tony_run::{Metrics, Plan};
 
 use crate::Result;
 use crate::actor_critic::{ActorCritic, Constrained};
 use crate::algorithm::{Algorithm, CostWeights};
 use crate::policy::Batch;
 use crate::rollout::Rollout;
-use crate::trust_region::{self, damped_fisher, inverse_fisher, line_search, surrogate};
-
-settings! {
-    /// Critics' passes
-    pub struct Config {
-        /// Passes over a batch for each critic.
-        "critic.passes" critic_passes: usize = 10, (0..=10_000);
-        /// Rows a gradient step of a critic; 0: the whole batch.
-        "critic.minibatch" critic_minibatch: usize = 128;
-    }
-}
+use crate::trust_region::{self, damped_fisher, inverse_fisher, line_search, surrogate_change};
 
 /// TRPO; under a Lagrangian wrapper also of weighted costs.
 pub struct Trpo {
     learner: ActorCritic,
-    config: Config,
-    region: trust_region::Config,
+    config: trust_region::Config,
     weights: CostWeights,
     seed: u64,
 }
@@ -47,12 +36,11 @@ pub struct Trpo {
 impl Trpo {
     /// Build from settings.
     pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
-        let (mut config, mut region) = (Config::default(), trust_region::Config::default());
+        let mut config = trust_region::Config::default();
         plan.apply(&mut config)?;
-        plan.apply(&mut region)?;
         let learner = ActorCritic::new(plan, spec, seed, constrained)?;
         let weights = CostWeights::none(learner.constraints.len());
-        Ok(Self { learner, config, region, weights, seed })
+        Ok(Self { learner, config, weights, seed })
     }
 }
 
@@ -61,25 +49,24 @@ impl Algorithm for Trpo {
         let estimates = self.learner.estimate(rollout);
         let advantage = self.weights.joint(&estimates);
         let policy = self.learner.policy.as_mut();
-        let batch = Batch { obs: &rollout.obs, act: &rollout.act, index: None };
+        let batch = Batch::all(rollout);
         let old = policy.distributions(&batch);
 
         let n = rollout.rows() as f32;
         let mut g = vec![0.0; policy.params().len()];
         policy.gradient(&batch, &|row, _| advantage[row] / n, 0.0, &mut g);
-        let mut x = inverse_fisher(policy, &batch, &g, &self.region)?;
+        let mut x = inverse_fisher(policy, &batch, &g, &self.config)?;
         let mut hx = vec![0.0; x.len()];
-        damped_fisher(policy, &batch, &x, &self.region, &mut hx)?;
-        let length = step_length(dot(&x, &hx), self.region.target_kl) as f32;
+        damped_fisher(policy, &batch, &x, &self.config, &mut hx)?;
+        let length = step_length(dot(&x, &hx), self.config.target_kl) as f32;
         x.iter_mut().for_each(|v| *v *= length);
 
-        let before = surrogate(&rollout.log_prob, &rollout.log_prob, &advantage);
-        let fraction = line_search(policy, &x, &self.region, |trial| {
-            surrogate(&trial.log_probs(&batch), &rollout.log_prob, &advantage) > before
-                && trial.kl(&batch, &old) <= self.region.target_kl
+        let fraction = line_search(policy, &x, &self.config, |trial| {
+            surrogate_change(&trial.log_probs(&batch), &rollout.log_prob, &advantage) > 0.0
+                && trial.kl(&batch, &old) <= self.config.target_kl
         });
         metrics.set("Train/StepFraction", fraction.unwrap_or(0.0));
-        let fit = self.learner.fit(self.config.minibatch(rollout), rollout.progress);
+        let fit = self.learner.fit(self.config.critic_minibatch, rollout);
         self.learner.fit_critics(rollout, &estimates.targets, self.config.critic_passes, &fit, self.seed)?;
         self.learner.finish(rollout, &old, metrics)
     }
@@ -95,21 +82,6 @@ impl Algorithm for Trpo {
     fn weigh_costs(&mut self, weights: CostWeights) -> Result<()> {
         self.weights = weights;
         Ok(())
-    }
-
-    fn save(&self, archive: &mut Archive) -> Result<()> {
-        self.learner.save(archive)
-    }
-
-    fn load(&mut self, archive: &Archive) -> Result<()> {
-        self.learner.load(archive)
-    }
-}
-
-impl Config {
-    /// Rows a gradient step of a critic.
-    pub fn minibatch(&self, rollout: &Rollout) -> usize {
-        if self.critic_minibatch == 0 { rollout.rows() } else { self.critic_minibatch }
     }
 }
 
