@@ -7,6 +7,7 @@
 
 pub mod classic;
 pub mod frame;
+pub mod golden;
 pub mod locomotion;
 pub mod mjcf;
 pub mod numpy;
@@ -103,6 +104,20 @@ pub enum Error {
         env: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A recording of a reference environment cannot be used.
+    #[error("{} cannot be used as a recording: {reason}", file.display())]
+    BadGolden {
+        /// The file.
+        file: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no reference to compare with.
+    #[error("{env} has no reference, so there are no recordings of it: its laws can be checked without")]
+    NoRecordings {
+        /// Environment's name.
+        env: String,
     },
     /// A recorded episode is damaged or of another format.
     #[error("the recorded episode cannot be used: {reason}")]

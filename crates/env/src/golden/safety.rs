@@ -1,24 +1,30 @@
-//! Recorded episodes of Safety-Gymnasium's navigation tasks.
+//! Recordings of Safety-Gymnasium's navigation tasks.
 //!
 //! The recorder compiled a model at every reset, we move bodies in one. So facts are compared twice: those of the model that
-//! is compiled from our text with the recorded poses, and those of the model that runs, but for the `stat` of the
-//! renderer (centre and extent of the scene), which no step reads.
+//! is compiled from our text with the recorded poses, and those of the model that runs, but for the extent and centre of the
+//! scene, which only a renderer reads.
+//!
+//! The reset is that from the recorded poses; whether the recorded seed alone leads there too is told beside it
+//! (`reset_from_seed`), and where it does the open loop starts from the seed and draws its goals itself.
 
-use super::{Blocks, OneStep, OpenLoop, facts, largest};
-use crate::safety_gym::SafetyGym;
+use super::{EXACT, Measured, PARTED, Recording, Worst, compare_model};
 use crate::safety_gym::layout::Place;
 use crate::safety_gym::model::Pose;
+use crate::safety_gym::{FRAME_SKIP, SafetyGym};
+use crate::space::Space;
 use crate::{Env, Error, Result};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::json;
 use std::collections::BTreeMap;
-use tony_mujoco::{Library, Model};
+use tony_mujoco::{Kind, Library, Model};
+
+/// What does not fit the task, in words.
+type Fit<T> = std::result::Result<T, String>;
 
 /// A recorded episode, as far as it is compared.
 #[derive(Debug, Deserialize)]
 struct Recorded {
     seed: u64,
-    model: Value,
     reset: Reset,
     actions: Vec<Vec<f64>>,
     steps: Steps,
@@ -79,169 +85,216 @@ struct Event {
     goal_xpos: [f64; 3],
 }
 
-/// Compare a recorded episode with `env`, which is its task.
-pub(super) fn compare(recorded: &Value, env: &mut SafetyGym, library: &Library) -> Result<Blocks> {
-    let recorded = Recorded::deserialize(recorded).map_err(|error| super::bad(error.to_string()))?;
-    recorded.check(env)?;
-    let start = recorded.start(env)?;
-    Ok(Blocks {
-        model: recorded.model_facts(env, library, &start)?,
-        reset: recorded.given_reset(env, &start)?,
-        reset_from_seed: Some(recorded.seeded_reset(env, &start)?),
-        one_step: recorded.single_steps(env, &start)?,
-        open_loop: recorded.open_loop(env, &start)?,
-    })
+/// Replay one recording of `env`'s task.
+pub(super) fn replay(mut env: SafetyGym, library: &Library, recording: &Recording) -> Result<Measured> {
+    let bad = |reason: String| Error::BadGolden { file: recording.file.clone(), reason };
+    let recorded = Recorded::deserialize(&recording.json).map_err(|error| bad(error.to_string()))?;
+    let replay = Replay { start: recorded.start(&env).map_err(bad)?, recorded };
+    replay.recorded.fits(&env).map_err(bad)?;
+    let mut measured =
+        Measured { steps: replay.recorded.actions.len(), cost: Some(Worst::default()), ..Measured::default() };
+    measured.model = Some(replay.model(&mut env, library, recording)?);
+    measured.reset = replay.given_reset(&mut env)?;
+    let seeded = replay.seeded_reset(&mut env)?;
+    let from_seed = seeded.difference <= EXACT;
+    measured.reset_from_seed = Some(seeded);
+    replay.single_steps(&mut env, &mut measured)?;
+    measured.parted = replay.open_loop(&mut env, from_seed)?;
+    Ok(measured)
 }
 
 impl Recorded {
-    /// Every length that is relied on below.
-    fn check(&self, env: &SafetyGym) -> Result<()> {
-        let (spec, n) = (env.spec(), self.actions.len());
-        let columns = [&self.steps.reward, &self.steps.cost].into_iter().chain(self.steps.cost_terms.values());
-        let (nq, nv) = (env.simulation().model().nq(), env.simulation().model().nv());
-        let states = self.steps.state_every_10.iter();
-        let fits = self.steps.obs.len() == n
-            && columns.map(Vec::len).all(|len| len == n)
-            && self.steps.terminated.len() == n
-            && self.steps.truncated.len() == n
-            && self.actions.iter().all(|action| action.len() == spec.action.row_len())
-            && self.steps.obs.iter().chain([&self.reset.obs]).all(|obs| obs.len() == spec.obs_dim)
-            && states.clone().all(|state| state.qpos.len() == nq && state.qvel.len() == nv)
-            && states.clone().all(|state| state.qacc_warmstart.len() == nv);
-        if fits { Ok(()) } else { Err(super::bad(format!("its rows do not have the lengths of {}", spec.name))) }
-    }
-
     /// Poses that the recorder's model was compiled with: the goal's is the one that was drawn first.
-    fn start(&self, env: &SafetyGym) -> Result<Vec<Pose>> {
+    fn start(&self, env: &SafetyGym) -> Fit<Vec<Pose>> {
         let world = &self.reset.world_config;
         let pose = |name: &str| {
             if name == "agent" {
                 return Ok(Pose { place: world.agent_xy, yaw: world.agent_rot });
             }
             let object = world.geoms.get(name).or_else(|| world.free_geoms.get(name));
-            let object = object.ok_or_else(|| super::bad(format!("world_config has no `{name}`")))?;
-            let place = if name == "goal" { find(&self.reset.layout_sampled, name)? } else { [object.pos[0], object.pos[1]] };
+            let object = object.ok_or_else(|| format!("reset.world_config has no `{name}`"))?;
+            let [x, y, _] = object.pos;
+            let place = if name == "goal" { self.reset.layout_sampled.get(name).copied() } else { Some([x, y]) };
+            let place = place.ok_or_else(|| format!("reset.layout_sampled has no `{name}`"))?;
             Ok(Pose { place, yaw: object.rot })
         };
         env.names().map(pose).collect()
     }
 
+    /// Checks every length and name that the replay relies on.
+    fn fits(&self, env: &SafetyGym) -> Fit<()> {
+        let (spec, n, steps) = (env.spec(), self.actions.len(), &self.steps);
+        let (nq, nv) = (env.simulation().model().nq(), env.simulation().model().nv());
+        let columns = [("reward", &steps.reward), ("cost", &steps.cost)].into_iter();
+        let columns = columns.chain(steps.cost_terms.iter().map(|(name, column)| (name.as_str(), column)));
+        let columns = columns.map(|(name, column)| (name, column.len()));
+        let flags = [("terminated", steps.terminated.len()), ("truncated", steps.truncated.len())];
+        let mut rows = columns.chain(flags).chain([("obs", steps.obs.len())]);
+        if let Some((name, len)) = rows.find(|(_, len)| *len != n) {
+            return Err(format!("steps.{name} has {len} entries for {n} actions"));
+        }
+        if let Some(action) = self.actions.iter().find(|action| action.len() != spec.action.row_len()) {
+            return Err(format!(
+                "an action has {} numbers, {} takes {}",
+                action.len(),
+                spec.name,
+                spec.action.row_len()
+            ));
+        }
+        let mut states = steps.state_every_10.iter();
+        let lens = |state: &State| (state.qpos.len(), state.qvel.len(), state.qacc_warmstart.len());
+        if let Some(state) = states.find(|state| lens(state) != (nq, nv, nv)) {
+            return Err(format!("the state after step {} does not have nq = {nq} and nv = {nv}", state.step));
+        }
+        match env.names().find(|name| !self.reset.layout.contains_key(*name)) {
+            Some(name) => Err(format!("reset.layout has no `{name}`")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A recording with the poses that its model was compiled with.
+struct Replay {
+    recorded: Recorded,
+    start: Vec<Pose>,
+}
+
+impl Replay {
     /// Where the goal is in the state after `steps` steps.
-    fn goal(&self, steps: usize) -> Result<Place> {
-        match self.events.iter().filter(|event| event.step < steps).next_back() {
-            Some(event) => Ok([event.goal_xpos[0], event.goal_xpos[1]]),
-            None => find(&self.reset.layout, "goal"),
+    fn goal(&self, steps: usize) -> Place {
+        match self.recorded.events.iter().rfind(|event| event.step < steps) {
+            Some(event) => [event.goal_xpos[0], event.goal_xpos[1]],
+            None => self.recorded.reset.layout["goal"],
         }
     }
 
-    fn model_facts(&self, env: &mut SafetyGym, library: &Library, start: &[Pose]) -> Result<f64> {
+    /// Facts of both models, and what else makes the task.
+    fn model(&self, env: &mut SafetyGym, library: &Library, recording: &Recording) -> Result<Worst> {
         let failed = |source| Error::Model { env: env.spec().name.clone(), source };
-        let mut compiled = Model::from_xml(library, &env.mjcf(start)).map_err(failed)?;
-        let body = compiled.id(tony_mujoco::Kind::Body, "goal").map_err(failed)?;
-        compiled.body_pos_mut()[3 * body..][..2].copy_from_slice(&self.goal(0)?);
-        env.begin(start, self.goal(0)?)?;
-        let running = facts(&self.model, env.simulation().model())?;
-        let of_the_scene = |name: &str| matches!(name, "stat.center" | "stat.extent");
-        let running = running.into_iter().filter(|(name, _)| !of_the_scene(name));
-        Ok(facts(&self.model, &compiled)?.into_iter().chain(running).map(|(_, difference)| difference).fold(0.0, f64::max))
-    }
+        let mut compiled = Model::from_xml(library, &env.mjcf(&self.start)).map_err(failed)?;
+        let body = compiled.id(Kind::Body, "goal").map_err(failed)?;
+        compiled.body_pos_mut()[3 * body..][..2].copy_from_slice(&self.goal(0));
+        let mut worst = compare_model(&compiled, recording)?;
 
-    /// The reset given the recorded layout.
-    fn given_reset(&self, env: &mut SafetyGym, start: &[Pose]) -> Result<f64> {
-        env.begin(start, self.goal(0)?)?;
-        let (simulation, reset) = (env.simulation(), &self.reset);
-        let mut obs = vec![0.0; env.spec().obs_dim];
-        env.observe(&mut obs);
-        let blocks = [
-            largest(simulation.qpos(), &reset.qpos),
-            largest(simulation.qvel(), &reset.qvel),
-            largest(simulation.qacc_warmstart(), &reset.qacc_warmstart),
-            largest(simulation.xpos(), reset.body_xpos.as_flattened()),
-            largest(simulation.xquat(), reset.body_xquat.as_flattened()),
-            largest(&obs, &reset.obs),
-        ];
-        Ok(blocks.into_iter().fold(0.0, f64::max))
-    }
-
-    /// The reset from the recorded seed alone: places, yaws, goal, observation.
-    fn seeded_reset(&self, env: &mut SafetyGym, start: &[Pose]) -> Result<f64> {
-        let mut obs = vec![0.0; env.spec().obs_dim];
-        env.reset(self.seed, &mut obs)?;
-        let mut worst = largest(&obs, &self.reset.obs);
-        for (ours, theirs) in env.start().iter().zip(start) {
-            worst = worst.max(largest(&ours.place, &theirs.place)).max((ours.yaw - theirs.yaw).abs());
+        env.begin(&self.start, self.goal(0))?;
+        let mut running = env.simulation().model().facts();
+        for of_the_scene in ["extent", "center"] {
+            running["stat"][of_the_scene] = compiled.facts()["stat"][of_the_scene].take();
         }
-        for (name, place) in env.names().zip(env.layout()) {
-            worst = worst.max(largest(place, &find(&self.reset.layout, name)?));
+        worst.facts(&running, &recording.json["model"], "running model");
+
+        let (spec, extent) = (env.spec(), env.extent());
+        let Space::Box { low, high } = &spec.action else { return Ok(worst) };
+        let settings = json!({
+            "num_steps": spec.max_steps,
+            "frameskip": FRAME_SKIP,
+            "extents": [-extent, -extent, extent, extent],
+            "action_low": low,
+            "action_high": high,
+            "obs_slices": env.obs_slices(),
+        });
+        for (name, ours) in settings.as_object().into_iter().flatten() {
+            worst.facts(ours, recording.root().at(name)?.value, name);
         }
         Ok(worst)
     }
 
+    /// The reset given the recorded poses.
+    fn given_reset(&self, env: &mut SafetyGym) -> Result<Worst> {
+        env.begin(&self.start, self.goal(0))?;
+        let mut obs = vec![0.0; env.spec().obs_dim];
+        env.observe(&mut obs);
+        let (physics, reset, mut worst) = (env.simulation(), &self.recorded.reset, Worst::default());
+        worst.row(physics.qpos(), &reset.qpos, "reset.qpos");
+        worst.row(physics.qvel(), &reset.qvel, "reset.qvel");
+        worst.row(physics.qacc_warmstart(), &reset.qacc_warmstart, "reset.qacc_warmstart");
+        worst.row(physics.xpos(), reset.body_xpos.as_flattened(), "reset.body_xpos");
+        worst.row(physics.xquat(), reset.body_xquat.as_flattened(), "reset.body_xquat");
+        worst.row(&obs, &reset.obs, "reset.obs");
+        Ok(worst)
+    }
+
+    /// The reset from the recorded seed alone: places, yaws, goal, observation.
+    fn seeded_reset(&self, env: &mut SafetyGym) -> Result<Worst> {
+        let mut obs = vec![0.0; env.spec().obs_dim];
+        env.reset(self.recorded.seed, &mut obs)?;
+        let mut worst = Worst::default();
+        for (i, name) in env.names().enumerate() {
+            let (ours, theirs) = (env.start()[i], self.start[i]);
+            worst.row(&ours.place, &theirs.place, &format!("place of {name}"));
+            worst.number(ours.yaw, theirs.yaw, || format!("yaw of {name}"));
+            worst.row(&env.layout()[i], &self.recorded.reset.layout[name], &format!("reset.layout.{name}"));
+        }
+        worst.row(&obs, &self.recorded.reset.obs, "reset.obs");
+        Ok(worst)
+    }
+
     /// One step from the start and from every recorded state.
-    fn single_steps(&self, env: &mut SafetyGym, start: &[Pose]) -> Result<OneStep> {
-        let mut found = OneStep::default();
-        let states = self.steps.state_every_10.iter().map(|state| (state.step + 1, Some(state)));
-        for (t, state) in std::iter::once((0, None)).chain(states).filter(|(t, _)| *t < self.actions.len()) {
-            env.begin(start, self.goal(t)?)?;
+    fn single_steps(&self, env: &mut SafetyGym, measured: &mut Measured) -> Result<()> {
+        let states = self.recorded.steps.state_every_10.iter().map(|state| (state.step + 1, Some(state)));
+        for (t, state) in std::iter::once((0, None)).chain(states).filter(|(t, _)| *t < self.recorded.actions.len()) {
+            env.begin(&self.start, self.goal(t))?;
             if let Some(state) = state {
-                let simulation = env.simulation_mut();
-                simulation.set_time(state.time);
-                simulation.qpos_mut().copy_from_slice(&state.qpos);
-                simulation.qvel_mut().copy_from_slice(&state.qvel);
-                simulation.qacc_warmstart_mut().copy_from_slice(&state.qacc_warmstart);
+                let physics = env.simulation_mut();
+                physics.set_time(state.time);
+                physics.qpos_mut().copy_from_slice(&state.qpos);
+                physics.qvel_mut().copy_from_slice(&state.qvel);
+                physics.qacc_warmstart_mut().copy_from_slice(&state.qacc_warmstart);
                 env.go_on(t)?;
             }
             let [obs, reward, cost] = self.step(env, t, true)?;
-            found.checks += 1;
-            found.obs = found.obs.max(obs);
-            found.reward = found.reward.max(reward);
-            found.cost = found.cost.max(cost);
-        }
-        Ok(found)
-    }
-
-    /// The whole episode, from the seed alone where its layout follows from it, else from the recorded layout.
-    fn open_loop(&self, env: &mut SafetyGym, start: &[Pose]) -> Result<OpenLoop> {
-        let given = self.seeded_reset(env, start)? > super::EXACT;
-        if given {
-            env.begin(start, self.goal(0)?)?;
-        }
-        let mut found = OpenLoop { steps: self.actions.len(), ..OpenLoop::default() };
-        for t in 0..self.actions.len() {
-            let [obs, reward, cost] = self.step(env, t, given)?;
-            if found.first_step_above.is_none() && obs.max(reward).max(cost) > super::DRIFT {
-                found.first_step_above = Some(t);
+            measured.checks += 1;
+            for (total, found) in [(&mut measured.obs, obs), (&mut measured.reward, reward)]
+                .into_iter()
+                .chain(measured.cost.as_mut().map(|total| (total, cost)))
+            {
+                total.note(found.difference, || found.quantity);
             }
-            found.largest = found.largest.max(obs).max(reward);
-            found.costs_differ += usize::from(cost > 0.0);
         }
-        Ok(found)
+        Ok(())
     }
 
-    /// Take recorded step `t`. Largest difference of observation, reward (infinite if the episode ends otherwise) and costs.
-    /// With `given` goals a goal that moves goes where the recorded one went, not where our generator sends it.
-    fn step(&self, env: &mut SafetyGym, t: usize, given: bool) -> Result<[f64; 3]> {
-        let spec = env.spec().clone();
+    /// First step at which the whole episode parts from the recorded one.
+    fn open_loop(&self, env: &mut SafetyGym, from_seed: bool) -> Result<Option<usize>> {
+        if from_seed {
+            let mut obs = vec![0.0; env.spec().obs_dim];
+            env.reset(self.recorded.seed, &mut obs)?;
+        } else {
+            env.begin(&self.start, self.goal(0))?;
+        }
+        for t in 0..self.recorded.actions.len() {
+            if self.step(env, t, !from_seed)?.iter().any(|worst| worst.difference > PARTED) {
+                return Ok(Some(t));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Take recorded step `t` and compare observation, reward (and how the episode ends), costs. With `given` goals a goal
+    /// that moves goes where the recorded one went, not where our generator sends it.
+    fn step(&self, env: &mut SafetyGym, t: usize, given: bool) -> Result<[Worst; 3]> {
+        let (steps, spec) = (&self.recorded.steps, env.spec());
         let (mut obs, mut costs) = (vec![0.0; spec.obs_dim], vec![0.0; spec.costs.len()]);
-        let step = env.step(&self.actions[t], &mut obs, &mut costs)?;
-        if given && self.events.iter().any(|event| event.step == t) {
-            env.move_goal(self.goal(t + 1)?)?;
+        let step = env.step(&self.recorded.actions[t], &mut obs, &mut costs)?;
+        if given && self.recorded.events.iter().any(|event| event.step == t) {
+            env.move_goal(self.goal(t + 1))?;
             env.observe(&mut obs);
         }
-        let ends = [step.terminated, step.truncated] == [self.steps.terminated[t] != 0, self.steps.truncated[t] != 0];
-        let reward = if ends { (step.reward - self.steps.reward[t]).abs() } else { f64::INFINITY };
-        let mut cost = 0.0_f64;
-        for (name, ours) in spec.costs.iter().zip(&costs) {
-            let theirs = match name.as_str() {
-                "cost" => Some(&self.steps.cost),
-                name => self.steps.cost_terms.get(&format!("cost_{name}")),
-            };
-            cost = theirs.map_or(cost, |theirs| cost.max((ours - theirs[t]).abs()));
+        let mut worst = [const { Worst { difference: 0.0, quantity: String::new() } }; 3];
+        worst[0].row(&obs, &steps.obs[t], &format!("obs[{t}]"));
+        worst[1].number(step.reward, steps.reward[t], || format!("reward[{t}]"));
+        for (name, ours, theirs) in
+            [("terminated", step.terminated, &steps.terminated), ("truncated", step.truncated, &steps.truncated)]
+        {
+            worst[1].number(f64::from(u8::from(ours)), f64::from(theirs[t]), || format!("{name}[{t}]"));
         }
-        Ok([largest(&obs, &self.steps.obs[t]), reward, cost])
+        for (name, &ours) in env.spec().costs.iter().zip(&costs) {
+            let recorded =
+                if name == "cost" { Some(&steps.cost) } else { steps.cost_terms.get(&format!("cost_{name}")) };
+            if let Some(theirs) = recorded {
+                worst[2].number(ours, theirs[t], || format!("{name}[{t}]"));
+            }
+        }
+        Ok(worst)
     }
-}
-
-fn find(layout: &BTreeMap<String, Place>, name: &str) -> Result<Place> {
-    layout.get(name).copied().ok_or_else(|| super::bad(format!("a layout has no `{name}`")))
 }
