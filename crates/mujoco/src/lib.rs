@@ -29,5 +29,5 @@ pub use error::{Error, Result};
 pub use fatal::on_fatal;
 pub use fetch::{Environment, Status, VERSION, locate, locate_in, status, status_in};
 pub use library::Library;
-pub use model::{Kind, Model, Options, Statistics};
+pub use model::{Kind, Model, ModelMut, Options, Statistics};
 pub use simulation::{Contact, Quantity, Simulation, Warning};

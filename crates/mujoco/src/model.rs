@@ -186,6 +186,35 @@ fn model_name(xml: &str) -> String {
         .to_owned()
 }
 
+/// The model of a simulation, to write its floating-point fields. Not a `&mut Model`: another model in its place would not
+/// fit the simulation's state.
+#[derive(Debug)]
+pub struct ModelMut<'a>(&'a mut Model);
+
+impl<'a> ModelMut<'a> {
+    pub(crate) fn new(model: &'a mut Model) -> Self {
+        ModelMut(model)
+    }
+
+    /// [`Model::set_geom_frame`].
+    pub fn set_geom_frame(&mut self, id: usize, pos: [f64; 3], quat: [f64; 4]) {
+        self.0.set_geom_frame(id, pos, quat);
+    }
+
+    /// [`Model::set_site_frame`].
+    pub fn set_site_frame(&mut self, id: usize, pos: [f64; 3], quat: [f64; 4]) {
+        self.0.set_site_frame(id, pos, quat);
+    }
+}
+
+impl std::ops::Deref for ModelMut<'_> {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        self.0
+    }
+}
+
 /// Counts of the model.
 macro_rules! sizes {
     ($($(#[$doc:meta])* $name:ident = $size:ident;)*) => {
@@ -250,11 +279,19 @@ macro_rules! arrays {
                     // SAFETY: the model is live, of the table's version, and borrowed for as long as the slice.
                     unsafe { model::$array.slice(self.raw(), self.raw()) }
                 }
-                $(#[doc = concat!("[`Self::", stringify!($name), "`], to be written.")] #[inline] pub fn $name_mut(&mut self) -> &mut [$type] {
+                $(#[doc = concat!("[`Self::", stringify!($name), "`], to be written.")]
+                #[inline] pub fn $name_mut(&mut self) -> &mut [$type] {
                     // SAFETY: as above, and the borrow is exclusive.
                     unsafe { model::$array.slice_mut(self.raw_mut(), self.raw()) }
                 })?
             )*
+        }
+
+        impl ModelMut<'_> {
+            $($(#[doc = concat!("[`Model::", stringify!($name), "`], to be written.")]
+            #[inline] pub fn $name_mut(&mut self) -> &mut [$type] {
+                self.0.$name_mut()
+            })?)*
         }
     };
 }

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use crate::fatal::{Story, tell};
 use crate::fields::{self, data};
-use crate::{Error, Kind, Model, Result};
+use crate::{Error, Kind, Model, ModelMut, Result};
 
 /// A model with its state. Owns both; can be moved to another thread. Equal states and controls give equal bits, whichever
 /// thread steps.
@@ -145,8 +145,8 @@ impl Simulation {
     }
 
     /// The model, to write its floating-point fields: the next step or forward call uses them.
-    pub fn model_mut(&mut self) -> &mut Model {
-        &mut self.model
+    pub fn model_mut(&mut self) -> ModelMut<'_> {
+        ModelMut::new(&mut self.model)
     }
 
     /// Advance by one time step.
