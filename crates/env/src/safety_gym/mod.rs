@@ -217,7 +217,7 @@ impl SafetyGym {
 
     /// Move all bodies to their start, as if the model had been compiled with them there, and go to rest.
     fn place(&mut self) {
-        let model = self.simulation.model_mut();
+        let mut model = self.simulation.model_mut();
         for (thing, pose) in self.things.iter().zip(&self.start) {
             let [x, y] = pose.place;
             let (pos, quat) = ([x, y, thing.height], pose.quat());
