@@ -63,7 +63,7 @@ pub struct SafetyGym {
     /// What each geom belongs to.
     owners: Vec<Owner>,
     /// Sensors in observed order.
-    readings: Vec<(Range<usize>, Reading)>,
+    readings: Vec<(&'static str, Range<usize>, Reading)>,
     rules: Rules,
     random: RandomState,
     /// Where things started.
@@ -111,7 +111,7 @@ impl SafetyGym {
         let model = Model::from_xml(library, &xml).map_err(failed)?;
         let things = things(&model, &robot, &task).map_err(failed)?;
         let readings = readings(&model, &robot).map_err(failed)?;
-        let sensors: usize = readings.iter().map(|(range, reading)| reading.len(range.len())).sum();
+        let sensors: usize = readings.iter().map(|(_, range, reading)| reading.len(range.len())).sum();
         let mut costs: Vec<String> = task.kinds.iter().flat_map(|kind| kind.charge.channels(kind.name)).collect();
         costs.push("cost".to_owned());
         let [low, high] = robot.control;
@@ -161,6 +161,23 @@ impl SafetyGym {
         &mut self.simulation
     }
 
+    /// Half the side of the square in which things are placed, in metres.
+    pub(crate) fn extent(&self) -> f64 {
+        self.task.extent
+    }
+
+    /// Where each part of the observation starts and ends, under the reference's names.
+    pub(crate) fn obs_slices(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut at = 0;
+        let mut slice = |len: usize| {
+            at += len;
+            [at - len, at].into()
+        };
+        let sensors = self.readings.iter().map(|(name, range, reading)| ((*name).to_owned(), reading.len(range.len())));
+        let lidars = self.task.kinds.iter().map(|kind| (format!("{}_lidar", kind.name), lidar::BINS));
+        sensors.chain(lidars).map(|(name, len)| (name, slice(len))).collect()
+    }
+
     /// Where things stood when the episode began; the goal has moved since.
     pub(crate) fn start(&self) -> &[Pose] {
         &self.start
@@ -200,7 +217,7 @@ impl SafetyGym {
     /// Write the present observation (`[obs_dim]`).
     pub(crate) fn observe(&self, obs: &mut [f64]) {
         let mut rest = obs;
-        for (range, reading) in &self.readings {
+        for (_, range, reading) in &self.readings {
             let value = &self.simulation.sensordata()[range.clone()];
             let (now, later) = rest.split_at_mut(reading.len(value.len()));
             match reading {
@@ -494,8 +511,8 @@ fn owners(model: &Model, things: &[Thing], kinds: &[Range<usize>]) -> Vec<Owner>
     model.geom_bodyid().iter().map(owner).collect()
 }
 
-fn readings(model: &Model, robot: &Robot) -> tony_mujoco::Result<Vec<(Range<usize>, Reading)>> {
+fn readings(model: &Model, robot: &Robot) -> tony_mujoco::Result<Vec<(&'static str, Range<usize>, Reading)>> {
     let common = ["accelerometer", "velocimeter", "gyro", "magnetometer"].map(|name| (name, Reading::Raw));
     let observed = common.iter().chain(robot.observed);
-    observed.map(|&(name, reading)| Ok((model.sensor_range(name)?, reading))).collect()
+    observed.map(|&(name, reading)| Ok((name, model.sensor_range(name)?, reading))).collect()
 }
