@@ -1,0 +1,385 @@
+//! The report of one run.
+
+use super::chart::{Chart, Point, SCRIPT, Series};
+use super::html::{duration, escape, grouped, number, page, section, table};
+use super::{FINAL_UPDATES, Final, Row, RunReport, final_of, finite, replay};
+use tony_run::Stat;
+
+/// Quantities that are the axis or the clock, not a curve.
+const NOT_CURVES: [&str; 3] = ["steps", "updates", "seconds"];
+
+/// A curve that has a name and a unit of its own, in the order of the page.
+struct Known {
+    metric: &'static str,
+    title: &'static str,
+    unit: &'static str,
+    colour: usize,
+}
+
+const KNOWN: [Known; 9] = [
+    Known { metric: "Metrics/EpRet", title: "Return", unit: "reward per episode", colour: 0 },
+    Known { metric: "Metrics/EpCost", title: "Cost", unit: "cost per episode", colour: 1 },
+    Known { metric: "Metrics/LagrangeMultiplier", title: "Lagrange multiplier", unit: "", colour: 3 },
+    Known { metric: "Train/KL", title: "KL divergence, old to new policy", unit: "nats", colour: 2 },
+    Known { metric: "Train/Entropy", title: "Policy entropy", unit: "nats", colour: 2 },
+    Known { metric: "Train/StepFraction", title: "Accepted share of the trust-region step", unit: "", colour: 2 },
+    Known { metric: "Train/OptimCase", title: "Case of the trust-region problem", unit: "0 to 4", colour: 2 },
+    Known { metric: "Metrics/EpLen", title: "Episode length", unit: "steps", colour: 4 },
+    Known { metric: "Time/FPS", title: "Speed", unit: "environment steps/s", colour: 4 },
+];
+
+/// The page.
+pub fn run_report(input: &RunReport) -> String {
+    let title = format!("{} on {}", input.title, input.env);
+    let body = [
+        header(input, &title),
+        verdict(input),
+        tiles(input),
+        curves(input),
+        replay(input),
+        evaluation(input),
+        settings(input),
+        provenance(input),
+        checkpoints(input),
+        footer(),
+    ];
+    page(&title, &body.concat(), &[SCRIPT, replay::SCRIPT])
+}
+
+fn header(input: &RunReport, title: &str) -> String {
+    let seed = input.setting("seed");
+    let seconds = input.metrics.iter().rev().find_map(|row| finite(row, "seconds"));
+    let facts = [
+        Some(format!("{} environment steps", grouped(input.steps() as i64))),
+        Some(format!("{} updates", grouped(input.metrics.len() as i64))),
+        seconds.map(duration),
+        seed.map(|seed| format!("seed {}", escape(seed))),
+        (!input.ending.is_empty()).then(|| escape(&input.ending)),
+    ];
+    let facts: Vec<String> = facts.into_iter().flatten().collect();
+    format!(
+        "<header>\n<p class=\"eyebrow\">tony \u{b7} {}</p>\n<h1>{}</h1>\n<p>{}</p>\n</header>\n",
+        escape(&input.name),
+        escape(title),
+        facts.join(" \u{b7} ")
+    )
+}
+
+/// A final cost beside its limit, in plain words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Within,
+    WithinOnAverage,
+    AboveOnAverage,
+    Above,
+}
+
+impl Standing {
+    fn of(cost: Stat, limit: f64) -> Self {
+        match (cost.mean <= limit, cost.hi <= limit, cost.lo <= limit) {
+            (true, true, _) => Self::Within,
+            (true, false, _) => Self::WithinOnAverage,
+            (false, _, true) => Self::AboveOnAverage,
+            (false, _, false) => Self::Above,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Within => "within the limit",
+            Self::WithinOnAverage => "within the limit on average, though its interval reaches above",
+            Self::AboveOnAverage => "above the limit on average, though its interval reaches below",
+            Self::Above => "above the limit",
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Within | Self::WithinOnAverage => "good",
+            Self::AboveOnAverage | Self::Above => "bad",
+        }
+    }
+}
+
+/// A cost of the run: how it is called, which metric holds it, its limit.
+struct Cost {
+    name: String,
+    metric: String,
+    limit: Option<f64>,
+}
+
+/// The documented sum first, then each channel.
+fn costs(input: &RunReport) -> Vec<Cost> {
+    let mut costs = vec![Cost { name: "cost".into(), metric: "Metrics/EpCost".into(), limit: input.limit(None) }];
+    let channels = names(&input.metrics).into_iter().filter_map(|name| name.strip_prefix("Cost/"));
+    for channel in channels.filter(|channel| *channel != "cost") {
+        let metric = format!("Cost/{channel}");
+        costs.push(Cost { name: channel.to_owned(), metric, limit: input.limit(Some(channel)) });
+    }
+    costs.retain(|cost| input.metrics.iter().any(|row| finite(row, &cost.metric).is_some()));
+    costs
+}
+
+fn verdict(input: &RunReport) -> String {
+    let Some(total) = final_of(&input.metrics, "Metrics/EpRet") else {
+        return "<p class=\"verdict\">No episode has ended yet, so there is nothing to judge.</p>\n".to_owned();
+    };
+    let measured: Vec<(Cost, Final)> = (costs(input).into_iter())
+        .filter_map(|cost| final_of(&input.metrics, &cost.metric).map(|last| (cost, last)))
+        .collect();
+    let limited = measured.iter().filter_map(|(cost, last)| Some((cost, last, cost.limit?)));
+    let standings: Vec<(Standing, String)> = limited
+        .map(|(cost, last, limit)| {
+            let standing = Standing::of(last.stat, limit);
+            let text = format!(
+                "{} {} is {} of {}",
+                if cost.name == "cost" { "cost" } else { "cost of" },
+                if cost.name == "cost" {
+                    stat(last.stat)
+                } else {
+                    format!("{} {}", escape(&cost.name), stat(last.stat))
+                },
+                standing.words(),
+                number(limit)
+            );
+            (standing, text)
+        })
+        .collect();
+    let class = match standings.iter().map(|(standing, _)| standing.class()) {
+        mut classes if classes.clone().next().is_some() => {
+            if classes.any(|class| class == "bad") {
+                "bad"
+            } else {
+                "good"
+            }
+        }
+        _ => "plain",
+    };
+    let texts: Vec<String> = standings.into_iter().map(|(_, text)| text).collect();
+    let against = match (texts.is_empty(), measured.first()) {
+        (false, _) => format!(", and its {}", texts.join("; its ")),
+        (true, Some((_, last))) => format!(", and its cost is {}; no limit was set", stat(last.stat)),
+        (true, None) => "; this task has no costs".to_owned(),
+    };
+    format!(
+        "<p class=\"verdict {class}\">At the end of training the return is {}{against}.\
+         <small>Mean of the last {} updates (metrics.jsonl, {}) with its 95 % bootstrap interval.</small></p>\n",
+        stat(total.stat),
+        total.stat.n,
+        lines(total.lines)
+    )
+}
+
+/// Mean and interval.
+pub(super) fn stat(stat: Stat) -> String {
+    format!("<b>{}</b> <span class=\"interval\">[{}, {}]</span>", number(stat.mean), number(stat.lo), number(stat.hi))
+}
+
+fn lines([first, last]: [usize; 2]) -> String {
+    if first == last { format!("line {first}") } else { format!("lines {first}\u{2013}{last}") }
+}
+
+fn tiles(input: &RunReport) -> String {
+    let mut tiles: Vec<(String, String, &str)> = vec![("return".into(), "Metrics/EpRet".into(), "")];
+    tiles.extend(costs(input).into_iter().map(|cost| (cost.name, cost.metric, "")));
+    tiles.push(("episode length".into(), "Metrics/EpLen".into(), "steps"));
+    tiles.push(("speed".into(), "Time/FPS".into(), "steps/s"));
+    let tile = |(name, metric, unit): (String, String, &str)| {
+        let last = final_of(&input.metrics, &metric)?;
+        Some(format!(
+            "<div><dt>{}</dt><dd>{} <small>{unit}</small></dd><dd class=\"source\">[{}, {}], {}</dd></div>\n",
+            escape(&name),
+            number(last.stat.mean),
+            number(last.stat.lo),
+            number(last.stat.hi),
+            lines(last.lines)
+        ))
+    };
+    format!("<dl class=\"tiles\">\n{}</dl>\n", tiles.into_iter().filter_map(tile).collect::<Vec<String>>().concat())
+}
+
+/// Names of all quantities, in the order of their first appearance.
+fn names(rows: &[Row]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in rows.iter().flat_map(|row| row.metrics.iter()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn curves(input: &RunReport) -> String {
+    let names = names(&input.metrics);
+    let costs = costs(input);
+    let mut charts = Vec::new();
+    let mut drawn: Vec<&str> = NOT_CURVES.to_vec();
+    // `Cost/cost` is the sum that `Metrics/EpCost` already shows.
+    drawn.push("Cost/cost");
+    for known in &KNOWN {
+        let limit = costs.iter().find(|cost| cost.metric == known.metric).and_then(|cost| cost.limit);
+        charts.extend(curve(input, known.metric, known.title, known.unit, known.colour, limit));
+        drawn.push(known.metric);
+        if known.metric == "Metrics/EpCost" {
+            for cost in costs.iter().filter(|cost| cost.metric.starts_with("Cost/")) {
+                charts.extend(curve(
+                    input,
+                    &cost.metric,
+                    &format!("Cost: {}", cost.name),
+                    known.unit,
+                    known.colour,
+                    cost.limit,
+                ));
+            }
+        }
+    }
+    let rest = names.iter().filter(|name| !drawn.contains(name) && !name.starts_with("Cost/"));
+    let (multipliers, others): (Vec<&str>, Vec<&str>) = rest.partition(|name| name.contains("Multiplier"));
+    charts.extend(multipliers.into_iter().filter_map(|name| curve(input, name, name, "", 3, None)));
+    let more: Vec<String> = others.into_iter().filter_map(|name| curve(input, name, name, "", 5, None)).collect();
+    let more = if more.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "<details><summary>{} more quantities</summary><div class=\"charts\">\n{}</div></details>\n",
+            more.len(),
+            more.concat()
+        )
+    };
+    section(
+        "curves",
+        "Curves",
+        "Each point is one update: the mean over the episodes that ended in it. Point at a curve to read a value and the \
+         line of metrics.jsonl that holds it.",
+        &format!("<div class=\"charts\">\n{}</div>\n{more}", charts.concat()),
+    )
+}
+
+fn curve(
+    input: &RunReport,
+    metric: &str,
+    title: &str,
+    unit: &str,
+    colour: usize,
+    limit: Option<f64>,
+) -> Option<String> {
+    let has = |row: &&Row| finite(row, metric).is_some();
+    let first = input.metrics.iter().find(has)?.line;
+    let last = input.metrics.iter().rfind(has)?.line;
+    let point = |row: &Row| Point {
+        x: finite(row, "steps").unwrap_or(0.0),
+        y: finite(row, metric).unwrap_or(f64::NAN),
+        band: None,
+        from: format!("line {}", row.line),
+    };
+    let points = input.metrics.iter().map(point).collect();
+    let chart = Chart {
+        title: title.to_owned(),
+        unit: unit.to_owned(),
+        x_unit: "environment steps".to_owned(),
+        source: format!("metrics.jsonl, {}: {metric}", lines([first, last])),
+        series: vec![Series { label: title.to_lowercase(), colour, points }],
+        limit,
+        ..Chart::default()
+    };
+    Some(chart.svg())
+}
+
+fn replay(input: &RunReport) -> String {
+    if input.episodes.is_empty() {
+        return String::new();
+    }
+    section("replay", "Replay", replay::HELP, &replay::player(&input.episodes, input.limit(None)))
+}
+
+fn evaluation(input: &RunReport) -> String {
+    let Some(evaluation) = &input.evaluation else { return String::new() };
+    let row = |name: &str, value: &Stat, limit: Option<f64>| {
+        let standing = limit.map(|limit| {
+            let standing = Standing::of(*value, limit);
+            format!("<span class=\"{}\">{}</span>", standing.class(), standing.words())
+        });
+        vec![
+            escape(name),
+            number(value.mean),
+            format!("[{}, {}]", number(value.lo), number(value.hi)),
+            value.n.to_string(),
+            limit.map(number).unwrap_or_default(),
+            standing.unwrap_or_default(),
+        ]
+    };
+    let mut rows = vec![row("return", &evaluation.total, None)];
+    for (name, value) in &evaluation.costs {
+        rows.push(row(name, value, input.limit(if name == "cost" { None } else { Some(name) })));
+    }
+    rows.push(row("episode length", &evaluation.length, None));
+    section(
+        "evaluation",
+        "Evaluation",
+        &format!(
+            "The most likely action in every step, {} fresh episodes, checkpoint {}.",
+            grouped(evaluation.episodes as i64),
+            escape(&evaluation.checkpoint)
+        ),
+        &table(&["sum over an episode", "mean", "95 % interval", "n", "limit", ""], &[1, 2, 3, 4], &rows),
+    )
+}
+
+fn settings(input: &RunReport) -> String {
+    let row = |setting: &super::Setting| {
+        let chosen = setting.source != "default";
+        let value = format!("<code>{}</code>", escape(&setting.value));
+        vec![
+            format!("<code>{}</code>", escape(&setting.key)),
+            if chosen { format!("<b>{value}</b>") } else { value },
+            escape(&setting.source),
+            escape(&setting.doc),
+        ]
+    };
+    let rows: Vec<Vec<String>> = input.settings.iter().map(row).collect();
+    section(
+        "settings",
+        "Settings",
+        "As in plan.toml. Bold: not the default.",
+        &table(&["setting", "value", "from", "what it does"], &[], &rows),
+    )
+}
+
+fn provenance(input: &RunReport) -> String {
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let row = |(key, value): (&String, &serde_json::Value)| vec![escape(&key.replace('_', " ")), escape(&text(value))];
+    let rows: Vec<Vec<String>> = input.manifest.iter().filter(|(_, value)| !value.is_null()).map(row).collect();
+    section("provenance", "Provenance", "As in manifest.json.", &table(&["what", "value"], &[], &rows))
+}
+
+fn checkpoints(input: &RunReport) -> String {
+    if input.checkpoints.is_empty() {
+        return String::new();
+    }
+    let row = |saved: &super::Saved| {
+        vec![
+            format!("<code>{}</code>", escape(&saved.name)),
+            grouped(saved.steps as i64),
+            grouped(saved.updates as i64),
+            format!("<code>{}</code>", escape(&saved.policy)),
+        ]
+    };
+    let rows: Vec<Vec<String>> = input.checkpoints.iter().map(row).collect();
+    section(
+        "checkpoints",
+        "Checkpoints",
+        "Hash of the policy file as committed.",
+        &table(&["checkpoint", "steps", "updates", "policy, SHA-256"], &[1, 2], &rows),
+    )
+}
+
+/// What the intervals mean.
+pub(super) fn footer() -> String {
+    format!(
+        "<footer><p>Final numbers are means over the last {FINAL_UPDATES} updates in which an episode ended. Intervals are 95 % \
+         percentile bootstrap intervals; over updates of one run they show its fluctuation, not what another seed would give.</p></footer>\n"
+    )
+}
