@@ -189,3 +189,112 @@ impl Archive {
         Self::from_bytes(&fs_err::read(path)?, path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Archive;
+    use std::path::Path;
+
+    fn example() -> Archive {
+        let mut archive = Archive::new();
+        archive.put_f32("policy.0.weight", &[2, 3], &[1.0, -0.0, f32::MIN_POSITIVE, 3.5, 1e-45, f32::MAX]).unwrap();
+        archive.put_f64("normaliser", &[2], &[0.1, -1e300]).unwrap();
+        archive.put_u64("positions", &[3], &[0, 1, u64::MAX]).unwrap();
+        archive.put_bytes("env.0", b"\x00\xff state").unwrap();
+        archive.put_f32("empty", &[0, 4], &[]).unwrap();
+        archive.put_f64("scalar", &[], &[7.0]).unwrap();
+        for key in ["algorithm", "env", "z", "a"] {
+            archive.set_note(key, &format!("{key}: \"quoted\" \n é"));
+        }
+        archive
+    }
+
+    fn read(bytes: &[u8]) -> crate::Result<Archive> {
+        Archive::from_bytes(bytes, Path::new("policy.safetensors"))
+    }
+
+    #[test]
+    fn what_was_stored_reads_back_bit_for_bit() {
+        let archive = example();
+        let again = read(&archive.to_bytes().unwrap()).unwrap();
+        assert_eq!(again, archive);
+        let weights = again.f32("policy.0.weight", &[2, 3]).unwrap();
+        assert_eq!(weights[1].to_bits(), (-0.0_f32).to_bits());
+        assert_eq!(weights[4], 1e-45);
+        assert_eq!(again.f64("normaliser", &[2]).unwrap(), [0.1, -1e300]);
+        assert_eq!(again.u64("positions", &[3]).unwrap(), [0, 1, u64::MAX]);
+        assert_eq!(again.bytes("env.0").unwrap(), b"\x00\xff state");
+        assert_eq!(again.f32("empty", &[0, 4]).unwrap(), [] as [f32; 0]);
+        assert_eq!(again.f64("scalar", &[]).unwrap(), [7.0]);
+        assert_eq!(again.need_note("env").unwrap(), "env: \"quoted\" \n é");
+        assert_eq!(again.names().count(), 6);
+        assert_eq!(read(&Archive::new().to_bytes().unwrap()).unwrap(), Archive::new());
+    }
+
+    #[test]
+    fn equal_archives_have_equal_bytes() {
+        let bytes = example().to_bytes().unwrap();
+        // Each archive is built anew: an order that hangs on a hash seed would show.
+        assert!((0..20).all(|_| example().to_bytes().unwrap() == bytes));
+    }
+
+    #[test]
+    fn another_name_type_or_shape_is_named() {
+        let archive = read(&example().to_bytes().unwrap()).unwrap();
+        let message = |result: crate::Result<Vec<f32>>| result.unwrap_err().to_string();
+        assert_eq!(
+            message(archive.f32("policy.0.weight", &[2, 4])),
+            "tensor `policy.0.weight` of policy.safetensors is F32 [2, 3], but F32 [2, 4] is needed"
+        );
+        assert_eq!(
+            message(archive.f32("normaliser", &[2])),
+            "tensor `normaliser` of policy.safetensors is F64 [2], but F32 [2] is needed"
+        );
+        assert_eq!(
+            message(archive.f32("policy.1.weight", &[1])),
+            "tensor `policy.1.weight` of policy.safetensors is missing, but F32 [1] is needed"
+        );
+        assert!(archive.bytes("normaliser").unwrap_err().to_string().ends_with("but U8 of any length is needed"));
+        assert_eq!(archive.need_note("seed").unwrap_err().to_string(), "note `seed` of policy.safetensors is missing");
+    }
+
+    #[test]
+    fn a_shape_must_hold_the_values() {
+        let mut archive = Archive::new();
+        assert!(archive.put_f32("a", &[2, 2], &[0.0; 3]).is_err());
+        assert!(archive.put_f32("a", &[usize::MAX, 2], &[]).is_err());
+        assert!(archive.put_f32("__metadata__", &[1], &[0.0]).is_err());
+        assert_eq!(archive, Archive::new());
+    }
+
+    #[test]
+    fn hostile_files_are_refused_without_allocating_what_they_claim() {
+        let good = example().to_bytes().unwrap();
+        for length in 0..good.len() {
+            assert!(read(&good[..length]).is_err(), "cut to {length} bytes");
+        }
+        assert!(read(&[&good[..], b"x"].concat()).is_err(), "a byte too many");
+
+        let file = |header: &str| [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+        let claims = [
+            // 100 GB of tensor; a shape that overflows; data that overlaps, that has a hole, that goes backwards.
+            r#"{"a":{"dtype":"F32","shape":[25000000000],"data_offsets":[0,100000000000]}}"#.to_owned(),
+            r#"{"a":{"dtype":"F64","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#.to_owned(),
+            r#"{"a":{"dtype":"U8","shape":[0],"data_offsets":[9,9]}}"#.to_owned(),
+            r#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[2,0]}}"#.to_owned(),
+            r#"{"a":{"dtype":"F99","shape":[0],"data_offsets":[0,0]}}"#.to_owned(),
+            r#"{"__metadata__":{"tony":"{"}}"#.to_owned(),
+            r#"{"__metadata__":{"tony":["a"]}}"#.to_owned(),
+            "[".repeat(1_000_000),
+            format!("{{\"__metadata__\":{{\"tony\":\"{}\"}}}}", "[".repeat(1_000_000)),
+        ];
+        for header in claims {
+            let error = read(&file(&header)).unwrap_err().to_string();
+            assert!(error.starts_with("policy.safetensors: "), "{error}");
+        }
+        // A header of 100 GB, of 2^64 - 1 bytes.
+        for length in [100_000_000_000, u64::MAX] {
+            assert!(read(&length.to_le_bytes()).is_err());
+        }
+    }
+}

@@ -136,6 +136,9 @@ pub(crate) fn commit(
 
     let scratch = checkpoints.join(format!("{SCRATCH}{name}"));
     let written = (|| -> Result<()> {
+        if scratch.exists() {
+            disk::remove_dir_all(&scratch)?;
+        }
         disk::create_dir(&scratch)?;
         for (file, bytes) in &files {
             disk::write_new(&scratch.join(file), bytes)?;
@@ -153,20 +156,23 @@ pub(crate) fn commit(
         let _ = disk::remove_dir_all(&scratch);
         return Err(error);
     }
-    let warnings = retire(checkpoints, &name).err().map(|error| format!("an old checkpoint stays: {error}"));
+    let retired = match &replaced {
+        Some(aside) if verify(aside).is_ok() => disk::remove_dir_all(aside).map_err(Error::from),
+        _ => Ok(()),
+    };
+    let warnings = retired
+        .and_then(|()| retire(checkpoints, Some(&name)))
+        .err()
+        .map(|error| format!("an old checkpoint stays: {error}"));
     Ok((name, warnings.into_iter().collect()))
 }
 
-/// Removes whole checkpoints but `newest` and the youngest `KEEP - 1` others.
-fn retire(checkpoints: &Path, newest: &str) -> Result<()> {
-    let aside = checkpoints.join(format!("{RETIRED}{newest}"));
-    if aside.exists() {
-        disk::remove_dir_all(&aside)?;
-    }
-    let mut kept = 1;
-    for name in names(checkpoints)?.iter().filter(|name| *name != newest) {
-        let folder = checkpoints.join(name);
-        if verify(&folder).is_err() {
+/// Removes whole checkpoints but the youngest [`KEEP`]. `newest` has just been written and need not be read again.
+fn retire(checkpoints: &Path, newest: Option<&str>) -> Result<()> {
+    let mut kept = 0;
+    for name in names(checkpoints)? {
+        let folder = checkpoints.join(&name);
+        if newest != Some(&name) && verify(&folder).is_err() {
             continue;
         }
         if kept < KEEP {
@@ -198,7 +204,7 @@ pub(crate) fn tidy(checkpoints: &Path) -> Result<()> {
             disk::remove_dir_all(&entry.path())?;
         }
     }
-    Ok(())
+    retire(checkpoints, None)
 }
 
 /// The newest whole checkpoint of the run folder `run`; nothing where none was ever committed.
@@ -322,4 +328,286 @@ fn free_name(checkpoints: &Path, name: &str) -> PathBuf {
 
 pub(crate) fn folder_in(run: &Path) -> PathBuf {
     run.join("checkpoints")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMMIT, Checkpoint, LogLengths, POLICY, STATE, TRAINER, commit, folder_in, latest, tidy};
+    use crate::disk::fault::{Fault, with};
+    use crate::{Archive, Error, Loaded, Result};
+    use std::path::{Path, PathBuf};
+    use tempfile::TempDir;
+
+    /// What a run would store after `steps`.
+    fn archives(steps: u64) -> (Archive, Archive) {
+        let (mut policy, mut trainer) = (Archive::new(), Archive::new());
+        policy.put_f32("weight", &[3], &[steps as f32, 0.5, -1.0]).unwrap();
+        trainer.put_u64("position", &[1], &[steps]).unwrap();
+        (policy, trainer)
+    }
+
+    fn save(run: &Path, steps: u64) -> Result<(String, Vec<String>)> {
+        let (policy, trainer) = archives(steps);
+        let checkpoint = Checkpoint { steps, updates: steps / 10, seconds: 0.25, policy: &policy, trainer: &trainer };
+        commit(&folder_in(run), &checkpoint, LogLengths { metrics: steps, events: 2 * steps })
+    }
+
+    /// A run with these checkpoints committed one after another.
+    fn run_with(steps: &[u64]) -> TempDir {
+        let run = tempfile::tempdir().unwrap();
+        fs_err::create_dir(folder_in(run.path())).unwrap();
+        for &steps in steps {
+            assert_eq!(save(run.path(), steps).unwrap(), (format!("{steps:07}"), vec![]));
+        }
+        run
+    }
+
+    fn file(run: &TempDir, name: &str, file: &str) -> PathBuf {
+        folder_in(run.path()).join(name).join(file)
+    }
+
+    fn entries(run: &Path) -> Vec<String> {
+        let names = fs_err::read_dir(folder_in(run)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// Asserts that it is exactly what [`save`] stored.
+    fn assert_whole(loaded: &Loaded) {
+        let (policy, trainer) = archives(loaded.steps);
+        assert_eq!((&loaded.policy, &loaded.trainer), (&policy, &trainer));
+        assert_eq!((loaded.updates, loaded.seconds), (loaded.steps / 10, 0.25));
+        assert_eq!(loaded.logs, LogLengths { metrics: loaded.steps, events: 2 * loaded.steps });
+    }
+
+    #[test]
+    fn the_newest_loads_and_two_stay() {
+        let run = run_with(&[]);
+        assert!(latest(run.path()).unwrap().is_none());
+        // More digits than the name pads to: numbers count, not their spelling.
+        for (i, steps) in [10, 20, 9_999_999, 10_000_000, 123_456_789_012].into_iter().enumerate() {
+            save(run.path(), steps).unwrap();
+            let loaded = latest(run.path()).unwrap().unwrap();
+            assert_whole(&loaded);
+            assert_eq!((loaded.steps, loaded.name), (steps, format!("{steps:07}")));
+            assert_eq!(entries(run.path()).len(), (i + 1).min(2));
+        }
+        assert_eq!(entries(run.path()), ["10000000", "123456789012"]);
+    }
+
+    #[test]
+    fn equal_training_has_equal_bytes() {
+        let (a, b) = (run_with(&[10]), run_with(&[10]));
+        for name in [POLICY, TRAINER] {
+            assert_eq!(
+                fs_err::read(file(&a, "0000010", name)).unwrap(),
+                fs_err::read(file(&b, "0000010", name)).unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn damage_falls_back_and_says_so() {
+        type Damage = fn(&Path);
+        let flip: Damage = |path| {
+            let mut bytes = fs_err::read(path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs_err::write(path, bytes).unwrap();
+        };
+        let cut: Damage = |path| {
+            let bytes = fs_err::read(path).unwrap();
+            fs_err::write(path, &bytes[..bytes.len() - 2]).unwrap();
+        };
+        let empty: Damage = |path| fs_err::write(path, "").unwrap();
+        let remove: Damage = |path| fs_err::remove_file(path).unwrap();
+        let bomb: Damage = |path| fs_err::write(path, "[".repeat(1_000_000)).unwrap();
+        for name in [POLICY, TRAINER, STATE, COMMIT] {
+            for (damage, words) in [(flip, ""), (cut, ""), (empty, ""), (remove, "missing"), (bomb, "")] {
+                let run = run_with(&[10, 20]);
+                damage(&file(&run, "0000020", name));
+                let loaded = latest(run.path()).unwrap().unwrap();
+                assert_eq!(loaded.steps, 10);
+                assert_whole(&loaded);
+                let [warning] = loaded.warnings.as_slice() else { panic!("{:?}", loaded.warnings) };
+                assert!(warning.starts_with("checkpoint 0000020 is damaged: "), "{warning}");
+                // What a flipped hash in COMMIT.json is about is the file that it belongs to.
+                let named = warning.contains(name) || name == COMMIT && warning.contains("other SHA-256");
+                assert!(named && warning.contains(words), "{warning}");
+                assert!(warning.ends_with("; using checkpoint 0000010 instead"), "{warning}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_flipped_byte_is_noticed_or_harmless() {
+        let run = run_with(&[10, 20]);
+        for name in [POLICY, TRAINER, STATE, COMMIT] {
+            let path = file(&run, "0000020", name);
+            let good = fs_err::read(&path).unwrap();
+            for place in 0..good.len() {
+                let mut bytes = good.clone();
+                bytes[place] ^= 1 << (place % 8);
+                fs_err::write(&path, &bytes).unwrap();
+                let loaded = latest(run.path()).unwrap().unwrap();
+                assert_whole(&loaded);
+                // Only white space of COMMIT.json itself may change without a trace.
+                assert!(
+                    loaded.steps == 10 || name == COMMIT && good[place].is_ascii_whitespace(),
+                    "{name}, byte {place}"
+                );
+            }
+            fs_err::write(&path, &good).unwrap();
+        }
+    }
+
+    #[test]
+    fn nothing_whole_is_an_error_that_names_each() {
+        let run = run_with(&[10, 20]);
+        fs_err::remove_file(file(&run, "0000010", COMMIT)).unwrap();
+        fs_err::remove_file(file(&run, "0000020", TRAINER)).unwrap();
+        let error = latest(run.path()).unwrap_err();
+        let Error::NoCheckpoint { damage, .. } = &error else { panic!("{error}") };
+        assert!(damage[0].contains("0000020/trainer.safetensors: missing"), "{damage:?}");
+        assert!(damage[1].contains("0000010/COMMIT.json: missing"), "{damage:?}");
+    }
+
+    #[test]
+    fn a_newer_format_is_not_passed_over() {
+        let run = run_with(&[10, 20]);
+        let (state, seal) = (file(&run, "0000020", STATE), file(&run, "0000020", COMMIT));
+        let text = fs_err::read_to_string(&state).unwrap().replace("\"format\": 1", "\"format\": 7");
+        fs_err::write(&state, &text).unwrap();
+        let mut commit: super::Commit = serde_json::from_slice(&fs_err::read(&seal).unwrap()).unwrap();
+        commit.files.insert(STATE.into(), super::Seal::of(text.as_bytes()));
+        fs_err::write(&seal, serde_json::to_vec(&commit).unwrap()).unwrap();
+        let error = latest(run.path()).unwrap_err();
+        assert!(matches!(error, Error::NewerFormat { found: 7, known: 1, .. }), "{error}");
+        // A flipped byte that only looks like a newer format is damage like any other.
+        fs_err::write(&state, text.replace('7', "8")).unwrap();
+        assert_eq!(latest(run.path()).unwrap().unwrap().steps, 10);
+    }
+
+    #[test]
+    fn what_is_not_a_whole_checkpoint_is_never_deleted() {
+        let run = run_with(&[10, 20]);
+        let folder = folder_in(run.path());
+        fs_err::create_dir(folder.join("0000005")).unwrap();
+        fs_err::write(folder.join("0000005/thesis.tex"), "mine").unwrap();
+        fs_err::create_dir(folder.join("best")).unwrap();
+        fs_err::write(file(&run, "0000020", TRAINER), "damaged").unwrap();
+        save(run.path(), 30).unwrap();
+        // Of the three newest one is damaged: it does not count as one of the two that stay.
+        assert_eq!(entries(run.path()), ["0000005", "0000010", "0000020", "0000030", "best"]);
+        save(run.path(), 40).unwrap();
+        tidy(&folder).unwrap();
+        assert_eq!(entries(run.path()), ["0000005", "0000020", "0000030", "0000040", "best"]);
+        assert_eq!(fs_err::read(folder.join("0000005/thesis.tex")).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_makes_room_for_its_successor() {
+        let run = run_with(&[10, 20]);
+        fs_err::write(file(&run, "0000020", POLICY), "damaged").unwrap();
+        save(run.path(), 20).unwrap();
+        assert_eq!(entries(run.path()), ["0000010", "0000020", "damaged-0000020-1"]);
+        let loaded = latest(run.path()).unwrap().unwrap();
+        assert_eq!((loaded.steps, loaded.warnings.len()), (20, 0));
+        // The same again changes nothing; something else under the same name takes its place.
+        let before = fs_err::metadata(file(&run, "0000020", COMMIT)).unwrap().modified().unwrap();
+        save(run.path(), 20).unwrap();
+        assert_eq!(fs_err::metadata(file(&run, "0000020", COMMIT)).unwrap().modified().unwrap(), before);
+        let (policy, trainer) = archives(77);
+        let other = Checkpoint { steps: 20, updates: 2, seconds: 0.0, policy: &policy, trainer: &trainer };
+        commit(&folder_in(run.path()), &other, LogLengths::default()).unwrap();
+        assert_eq!(latest(run.path()).unwrap().unwrap().policy, policy);
+        assert_eq!(entries(run.path()), ["0000010", "0000020", "damaged-0000020-1"]);
+    }
+
+    /// Commits 30 after 10 and 20 with a fault at every operation in turn.
+    fn at_every_operation(fault: Fault, check: impl Fn(usize, &TempDir, Result<(String, Vec<String>)>)) {
+        for at in 0.. {
+            let run = run_with(&[10, 20]);
+            let (result, struck) = with(fault, at, || save(run.path(), 30));
+            if !struck {
+                // The scratch folder, four files in three operations each, two folder syncs, renaming, retiring.
+                assert!(at >= 18, "only {at} operations: the commit no longer does what it says");
+                return;
+            }
+            check(at, &run, result);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_at_any_write_loses_nothing() {
+        for fault in [Fault::Full, Fault::StaysFull] {
+            at_every_operation(fault, |at, run, result| {
+                let loaded = latest(run.path()).unwrap().unwrap();
+                assert_whole(&loaded);
+                assert!(loaded.warnings.is_empty(), "{at}: {:?}", loaded.warnings);
+                match result {
+                    Err(error) => {
+                        assert_eq!(error.kind(), "disk_full");
+                        assert!(error.to_string().contains("checkpoints"), "{error}");
+                        assert!(error.hint().unwrap().contains("tony resume"));
+                    }
+                    Ok((_, warnings)) => {
+                        // Only retiring may fail without failing the commit.
+                        assert_eq!(loaded.steps, 30, "{at}");
+                        assert!(warnings.iter().all(|w| w.starts_with("an old checkpoint stays: ")), "{warnings:?}");
+                    }
+                }
+                assert!(
+                    !entries(run.path()).iter().any(|name| name.starts_with(".scratch")),
+                    "scratch stays after {at}"
+                );
+                // With room again, all goes on.
+                tidy(&folder_in(run.path())).unwrap();
+                save(run.path(), 40).unwrap();
+                assert_eq!(latest(run.path()).unwrap().unwrap().steps, 40);
+                assert_eq!(entries(run.path()).len(), 2, "{at}");
+            });
+        }
+    }
+
+    #[test]
+    fn a_crash_at_any_point_leaves_the_old_or_the_new_one() {
+        for fault in [Fault::Kill, Fault::PowerCut] {
+            at_every_operation(fault, |at, run, result| {
+                for _ in 0..2 {
+                    let loaded = latest(run.path()).unwrap().unwrap();
+                    assert_whole(&loaded);
+                    assert!(loaded.warnings.is_empty(), "{at}: {:?}", loaded.warnings);
+                    assert!(loaded.steps == 30 || loaded.steps == 20 && result.is_err(), "{at}: {}", loaded.steps);
+                    // The next owner clears up, and nothing changes.
+                    tidy(&folder_in(run.path())).unwrap();
+                }
+                assert!(entries(run.path()).iter().all(|name| !name.starts_with('.')), "{at}");
+                save(run.path(), 40).unwrap();
+                assert_eq!(latest(run.path()).unwrap().unwrap().steps, 40);
+                assert_eq!(entries(run.path()).len(), 2, "{at}");
+            });
+        }
+    }
+
+    #[test]
+    fn a_crash_while_replacing_the_only_checkpoint_keeps_it() {
+        let (policy, trainer) = archives(77);
+        let other = Checkpoint { steps: 20, updates: 2, seconds: 0.25, policy: &policy, trainer: &trainer };
+        for at in 0.. {
+            let run = run_with(&[20]);
+            let (_, struck) = with(Fault::Kill, at, || {
+                commit(&folder_in(run.path()), &other, LogLengths { metrics: 20, events: 40 })
+            });
+            tidy(&folder_in(run.path())).unwrap();
+            let loaded = latest(run.path()).unwrap().unwrap();
+            assert!(loaded.warnings.is_empty() && (loaded.policy == policy || loaded.policy == archives(20).0), "{at}");
+            assert_eq!(entries(run.path()), ["0000020"], "{at}");
+            if !struck {
+                assert_eq!(loaded.policy, policy);
+                return;
+            }
+        }
+    }
 }

@@ -40,6 +40,10 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let scratch = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    if scratch.exists() {
+        // Left behind by a process that died, under a number that was given again.
+        remove_file(&scratch)?;
+    }
     let result = write_new(&scratch, bytes).and_then(|()| rename(&scratch, path));
     if result.is_err() {
         // The error that matters is the first one.

@@ -514,11 +514,12 @@ fn new_folder(wanted: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Writes all of a new run but its logs, and takes its lock.
+/// Writes all of a new run but its TensorBoard file, and takes its lock.
 fn fill(dir: &Path, plan: &Plan, manifest: &Manifest) -> Result<File> {
     let lock = lock(dir)?;
     disk::write_new(&dir.join(PLAN), plan.to_toml().as_bytes())?;
     disk::write_new(&dir.join(MANIFEST), manifest.to_json()?.as_bytes())?;
+    disk::write_new(&dir.join(METRICS), &[])?;
     disk::create_dir(&checkpoint::folder_in(dir))?;
     disk::create_dir(&dir.join(EPISODES))?;
     disk::sync_dir(dir)?;
@@ -589,4 +590,345 @@ fn file_name(name: &str) -> String {
 /// Seconds since 1970.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Exit, LogLengths, RunFolder, RunState, file_name, list_runs, without_version};
+    use crate::disk::fault::{Fault, with};
+    use crate::{Archive, Checkpoint, Error, Field, Manifest, Metrics, Plan, Settings, events};
+    use std::path::{Path, PathBuf};
+
+    crate::settings! {
+        /// Test
+        struct Config {
+            /// Anything.
+            "x" x: f64 = 1.5;
+        }
+    }
+
+    fn plan() -> Plan {
+        let fields: Vec<Field> = Config::fields();
+        Plan::resolve("ppo", "CartPole-v1", &fields, &[]).unwrap()
+    }
+
+    fn create(dir: &Path) -> RunFolder {
+        RunFolder::create(dir, &plan(), &Manifest::new(3, 2)).unwrap()
+    }
+
+    fn metrics(update: u32) -> Metrics {
+        let mut metrics = Metrics::new();
+        metrics.set("steps", f64::from(update) * 10.0);
+        metrics.set("updates", f64::from(update));
+        metrics.put("Metrics/EpRet", (update % 2 == 1).then_some(f64::from(update) / 3.0));
+        metrics
+    }
+
+    fn commit(folder: &mut RunFolder, updates: u64) {
+        let archive = Archive::new();
+        let checkpoint = Checkpoint { steps: updates * 10, updates, seconds: 0.0, policy: &archive, trainer: &archive };
+        folder.commit(&checkpoint).unwrap();
+    }
+
+    fn read(folder: &RunFolder, name: &str) -> Vec<u8> {
+        fs_err::read(folder.dir().join(name)).unwrap()
+    }
+
+    fn events_of(folder: &RunFolder) -> PathBuf {
+        super::events_path(folder.dir()).unwrap()
+    }
+
+    #[test]
+    fn a_new_run_has_what_the_design_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = create(&dir.path().join("deep/er/run"));
+        assert_eq!(folder.name(), "run");
+        let view = RunFolder::open_read(folder.dir()).unwrap();
+        assert_eq!((view.plan(), view.manifest()), (&plan(), &Manifest::new(3, 2)));
+        assert!(view.latest().unwrap().is_none() && view.exit().unwrap().is_none());
+        assert_eq!(view.metrics().unwrap(), []);
+        assert_eq!(events::tests::read(&fs_err::read(events_of(&folder)).unwrap()).len(), 1);
+        let manifest: serde_json::Value = serde_json::from_slice(&read(&folder, "manifest.json")).unwrap();
+        assert_eq!(
+            (&manifest["seed"], &manifest["threads"], &manifest["version"]),
+            (&3.into(), &2.into(), &"0.1.0".into())
+        );
+        assert!(manifest["cores"].as_u64().unwrap() > 0);
+    }
+
+    #[test]
+    fn what_exists_is_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("taken");
+        for make in [|path: &Path| fs_err::create_dir(path), |path: &Path| fs_err::write(path, "a file")] {
+            make(&path).unwrap();
+            let error = RunFolder::create(&path, &plan(), &Manifest::new(0, 1)).unwrap_err();
+            assert_eq!(error.to_string(), format!("{} already exists", path.display()));
+            assert!(error.is_usage() && error.hint().unwrap().starts_with("tony resume "));
+            assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 1);
+            let _ = fs_err::remove_dir(&path).or_else(|_| fs_err::remove_file(&path));
+        }
+        for path in [".", "..", "/"] {
+            assert!(matches!(
+                RunFolder::create(Path::new(path), &plan(), &Manifest::new(0, 1)),
+                Err(Error::Exists { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn names_count_on() {
+        let runs = tempfile::tempdir().unwrap();
+        let next = || RunFolder::create_in(runs.path(), &plan(), &Manifest::new(0, 1)).unwrap().name();
+        assert_eq!(next(), "ppo-CartPole-0001");
+        assert_eq!(next(), "ppo-CartPole-0002");
+        fs_err::create_dir(runs.path().join("ppo-CartPole-0041")).unwrap();
+        fs_err::write(runs.path().join("ppo-CartPole-x"), "").unwrap();
+        assert_eq!(next(), "ppo-CartPole-0042");
+        assert_eq!(without_version("A-v-v12"), "A-v");
+        assert_eq!((without_version("A-v"), without_version("A-v1b")), ("A-v", "A-v1b"));
+        assert_eq!(file_name("ALE/Pong é"), "ALE-Pong--");
+    }
+
+    #[test]
+    fn a_crash_or_full_disk_while_making_leaves_a_whole_run_or_none() {
+        for fault in [Fault::Kill, Fault::PowerCut, Fault::Full, Fault::StaysFull] {
+            for at in 0.. {
+                let dir = tempfile::tempdir().unwrap();
+                let path = dir.path().join("run");
+                let (made, struck) =
+                    with(fault, at, || RunFolder::create(&path, &plan(), &Manifest::new(0, 1)).map(drop));
+                if !struck {
+                    made.unwrap();
+                    break;
+                }
+                if path.exists() {
+                    let mut folder = RunFolder::open(&path).unwrap();
+                    assert!(folder.latest().unwrap().is_none());
+                    folder.resume(None).unwrap();
+                } else {
+                    assert!(made.is_err());
+                    create(&path);
+                }
+                if fault == Fault::Full || fault == Fault::StaysFull {
+                    assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 1, "{at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_run_is_said_to_be_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("thing");
+        let message = || {
+            let error = RunFolder::open(&path).unwrap_err();
+            assert!(matches!(error, Error::NotARun { .. }) && error.is_usage() && error.hint().is_some());
+            error.to_string().replace(&format!("{} is not a run: ", path.display()), "")
+        };
+        assert_eq!(message(), "there is no such folder");
+        fs_err::write(&path, "").unwrap();
+        assert_eq!(message(), "it is not a folder");
+        fs_err::remove_file(&path).unwrap();
+        fs_err::create_dir(&path).unwrap();
+        assert_eq!(message(), "plan.toml is missing");
+        // Looking leaves no lock file behind.
+        assert_eq!(fs_err::read_dir(&path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn resuming_cuts_the_logs_to_the_checkpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let mut folder = create(&path);
+        for update in 1..=3 {
+            folder.log(&metrics(update)).unwrap();
+        }
+        commit(&mut folder, 3);
+        let (lines, records) = (read(&folder, "metrics.jsonl"), fs_err::read(events_of(&folder)).unwrap());
+        for update in 4..=5 {
+            folder.log(&metrics(update)).unwrap();
+        }
+        folder
+            .finish(&Exit { code: 75, reason: "stopped".into(), steps: 50, updates: 5, seconds: 1.0, resume: None })
+            .unwrap();
+        assert_eq!(folder.metrics().unwrap(), (1..=5).map(metrics).collect::<Vec<_>>());
+        drop(folder);
+
+        let mut folder = RunFolder::open(&path).unwrap();
+        assert!(folder.log(&metrics(4)).unwrap_err().to_string().contains("must be resumed"));
+        assert_eq!(folder.exit().unwrap().unwrap().code, 75);
+        let loaded = folder.latest().unwrap();
+        folder.resume(loaded.as_ref()).unwrap();
+        assert!(folder.exit().unwrap().is_none());
+        assert_eq!(read(&folder, "metrics.jsonl"), lines);
+        assert_eq!(fs_err::read(events_of(&folder)).unwrap(), records);
+        assert_eq!(folder.take_warnings(), [] as [String; 0]);
+        folder.log(&metrics(4)).unwrap();
+        let seen = events::tests::read(&fs_err::read(events_of(&folder)).unwrap());
+        assert_eq!(seen.iter().map(|event| event.step).collect::<Vec<_>>(), [0, 10, 20, 30, 40]);
+        assert_eq!(seen[1].scalars, [("updates".to_owned(), 1.0), ("Metrics/EpRet".to_owned(), 1.0_f32 / 3.0)]);
+        assert_eq!(seen[2].scalars, [("updates".to_owned(), 2.0)]);
+
+        // Starting over.
+        folder.resume(None).unwrap();
+        assert_eq!(folder.metrics().unwrap(), []);
+        assert_eq!(events::tests::read(&fs_err::read(events_of(&folder)).unwrap()).len(), 1);
+    }
+
+    #[test]
+    fn logs_that_lost_their_end_keep_whole_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let mut folder = create(&path);
+        for update in 1..=3 {
+            folder.log(&metrics(update)).unwrap();
+        }
+        commit(&mut folder, 3);
+        let log = events_of(&folder);
+        drop(folder);
+        for file in [path.join("metrics.jsonl"), log.clone()] {
+            let bytes = fs_err::read(&file).unwrap();
+            fs_err::write(&file, &bytes[..bytes.len() - 5]).unwrap();
+        }
+        let mut folder = RunFolder::open(&path).unwrap();
+        assert_eq!(folder.metrics().unwrap().len(), 2);
+        let loaded = folder.latest().unwrap();
+        folder.resume(loaded.as_ref()).unwrap();
+        let warnings = folder.take_warnings();
+        assert!(warnings.len() == 2 && warnings.iter().all(|warning| warning.ends_with("are lost")), "{warnings:?}");
+        folder.log(&metrics(4)).unwrap();
+        assert_eq!(folder.metrics().unwrap(), [metrics(1), metrics(2), metrics(4)]);
+        let steps: Vec<u64> =
+            events::tests::read(&fs_err::read(&log).unwrap()).iter().map(|event| event.step).collect();
+        assert_eq!(steps, [0, 10, 20, 40]);
+        // Gone altogether.
+        drop(folder);
+        fs_err::remove_file(&log).unwrap();
+        fs_err::remove_file(path.join("metrics.jsonl")).unwrap();
+        let mut folder = RunFolder::open(&path).unwrap();
+        folder.resume(loaded.as_ref()).unwrap();
+        assert_eq!(folder.take_warnings().len(), 2);
+        folder.log(&metrics(4)).unwrap();
+        assert_eq!(folder.metrics().unwrap(), [metrics(4)]);
+    }
+
+    #[test]
+    fn logs_give_way_to_a_full_disk_and_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = create(&dir.path().join("run"));
+        folder.log(&metrics(1)).unwrap();
+        let whole = read(&folder, "metrics.jsonl");
+        let (result, _) = with(Fault::StaysFull, 0, || folder.log(&metrics(2)).and_then(|()| folder.log(&metrics(3))));
+        result.unwrap();
+        assert_eq!(read(&folder, "metrics.jsonl"), whole, "half a line stays");
+        let warnings = folder.take_warnings();
+        assert!(warnings.len() == 2 && warnings[0].contains("metrics.jsonl"), "one for each file: {warnings:?}");
+        folder.log(&metrics(4)).unwrap();
+        assert_eq!(folder.metrics().unwrap(), (1..=4).map(metrics).collect::<Vec<_>>());
+        let lengths =
+            folder.logs.as_ref().map(|logs| LogLengths { metrics: logs.metrics.length, events: logs.events.length });
+        let on_disk = LogLengths {
+            metrics: read(&folder, "metrics.jsonl").len() as u64,
+            events: fs_err::metadata(events_of(&folder)).unwrap().len(),
+        };
+        assert_eq!(lengths, Some(on_disk));
+        assert_eq!(events::tests::read(&fs_err::read(events_of(&folder)).unwrap()).len(), 5);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_not_logged() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = create(&dir.path().join("run"));
+        let mut bad = metrics(7);
+        bad.set("Train/KL", f64::NAN);
+        let error = folder.log(&bad).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.kind()), ("Train/KL became NaN in update 7", "not_finite"));
+        let mut nameless = Metrics::new();
+        nameless.set("steps", 1.0);
+        assert!(folder.log(&nameless).unwrap_err().to_string().contains("`updates`"));
+        assert_eq!(read(&folder, "metrics.jsonl"), b"");
+    }
+
+    #[test]
+    fn a_log_is_read_line_by_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = create(&dir.path().join("run"));
+        let log = folder.dir().join("metrics.jsonl");
+        fs_err::write(&log, "{\"steps\":1}\n{\"steps\":2}\n{\"ste").unwrap();
+        assert_eq!(folder.metrics().unwrap().len(), 2);
+        fs_err::write(&log, "{\"steps\":1}\nnonsense\n{\"steps\":2}\n").unwrap();
+        assert_eq!(folder.metrics().unwrap_err().to_string(), format!("{}: line 2 is not a record", log.display()));
+        fs_err::write(&log, format!("{}\n", "[".repeat(1_000_000))).unwrap();
+        assert!(folder.metrics().is_err());
+    }
+
+    #[test]
+    fn reports_and_episodes_are_replaced_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = create(&dir.path().join("run"));
+        for (fault, at) in (0..6).flat_map(|at| [Fault::Kill, Fault::PowerCut, Fault::Full].map(|fault| (fault, at))) {
+            folder.write_report("old").unwrap();
+            let (result, _) = with(fault, at, || folder.write_report("new"));
+            let now = read(&folder, "report.html");
+            assert!(now == b"new" || now == b"old" && result.is_err(), "{fault:?} {at}");
+        }
+        folder.write_episode("b-2", "{}").unwrap();
+        folder.write_episode("a_1.x", "{}").unwrap();
+        let names: Vec<String> = folder.episodes().unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a_1.x", "b-2"]);
+        for bad in ["", "../x", "a/b", ".hidden", "é"] {
+            assert!(folder.write_episode(bad, "{}").is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn runs_are_listed_with_their_state() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(list_runs(&dir.path().join("none")).unwrap(), []);
+        let end = |folder: &mut RunFolder, code| {
+            let exit =
+                Exit { code, reason: "why".into(), steps: 0, updates: 0, seconds: 0.0, resume: Some("tony".into()) };
+            folder.finish(&exit).unwrap();
+            assert_eq!(folder.exit().unwrap(), Some(exit));
+        };
+        let mut running = create(&dir.path().join("a"));
+        running.log(&metrics(1)).unwrap();
+        running.log(&metrics(2)).unwrap();
+        for (name, code) in [("b", 0), ("c", 75), ("d", 130), ("e", 1)] {
+            end(&mut create(&dir.path().join(name)), code);
+        }
+        drop(create(&dir.path().join("f")));
+        drop(create(&dir.path().join("g")));
+        fs_err::write(dir.path().join("g/plan.toml"), "broken").unwrap();
+        fs_err::create_dir(dir.path().join("not a run")).unwrap();
+        fs_err::write(dir.path().join("file"), "").unwrap();
+
+        let runs = list_runs(dir.path()).unwrap();
+        let states: Vec<(&str, RunState)> = runs.iter().map(|run| (run.name.as_str(), run.state)).collect();
+        assert_eq!(
+            states,
+            [
+                ("a", RunState::Running),
+                ("b", RunState::Finished),
+                ("c", RunState::Stopped),
+                ("d", RunState::Stopped),
+                ("e", RunState::Crashed),
+                ("f", RunState::Crashed),
+                ("g", RunState::Damaged),
+            ]
+        );
+        assert_eq!((runs[0].algorithm.as_str(), runs[0].env.as_str(), runs[0].steps), ("ppo", "CartPole-v1", 20));
+        assert_eq!((runs[0].last_return, runs[0].last_cost), (Some(1.0 / 3.0), None));
+    }
+
+    #[test]
+    fn a_plan_can_be_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = create(&dir.path().join("run"));
+        let other = Plan { env: "Pendulum-v1".into(), ..plan() };
+        folder.set_plan(&other).unwrap();
+        assert_eq!(folder.plan(), &other);
+        assert_eq!(RunFolder::open_read(folder.dir()).unwrap().plan(), &other);
+    }
 }

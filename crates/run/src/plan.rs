@@ -156,6 +156,13 @@ impl Plan {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| entry.text.as_str())
     }
 
+    /// One group of settings with the plan's values.
+    pub fn group<S: Settings + Default>(&self) -> Result<S> {
+        let mut group = S::default();
+        self.apply(&mut group)?;
+        Ok(group)
+    }
+
     /// Writes the plan's values into one group. Keys of other groups are passed over.
     pub fn apply<S: Settings>(&self, group: &mut S) -> Result<()> {
         let fields = S::fields();
@@ -194,9 +201,10 @@ impl Plan {
     pub fn to_toml(&self) -> String {
         let mut text = format!(
             "# What this run was asked to do: each setting with its value and where it came from.\n\
-             format = {FORMAT}\nalgorithm = {}\nenv = {}\n\n[settings]\n",
+             format = {FORMAT}\nalgorithm = {}\nenv = {}\ncount = {}\n\n[settings]\n",
             quoted(&self.algorithm),
             quoted(&self.env),
+            self.entries.len(),
         );
         let mut doc = "";
         for entry in &self.entries {
@@ -231,6 +239,12 @@ impl Plan {
         };
         let settings = table.get("settings").and_then(toml::Value::as_table);
         let settings = settings.ok_or_else(|| bad("the table `settings` is missing".into()))?;
+        // A file that lost its end is still TOML.
+        let count = table.get("count").and_then(toml::Value::as_integer);
+        if count != i64::try_from(settings.len()).ok() {
+            let count = count.map_or("`count` is missing".into(), |count| format!("`count` says {count}"));
+            return Err(bad(format!("it holds {} settings, but {count}: some are lost", settings.len())));
+        }
         let mut entries = Vec::with_capacity(settings.len());
         for (key, value) in settings {
             let entry = value.as_table().and_then(|entry| {

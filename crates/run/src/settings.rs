@@ -589,12 +589,12 @@ pub fn describe<T: Scalar>(range: &impl RangeBounds<T>) -> String {
         Bound::Excluded(high) => Some(("below", high)),
         Bound::Unbounded => None,
     };
+    // 1.0 is the same bound as 1, and longer.
+    let bound = |value: &T| value.text().trim_end_matches(".0").to_owned();
     let words = match (low, high) {
-        (Some(("at least", low)), Some(("at most", high))) => format!(" from {} to {}", low.text(), high.text()),
-        (Some((above, low)), Some((below, high))) => {
-            format!(", {above} {} and {below} {}", low.text(), high.text())
-        }
-        (Some((word, bound)), None) | (None, Some((word, bound))) => format!(", {word} {}", bound.text()),
+        (Some(("at least", low)), Some(("at most", high))) => format!(" from {} to {}", bound(low), bound(high)),
+        (Some((above, low)), Some((below, high))) => format!(", {above} {} and {below} {}", bound(low), bound(high)),
+        (Some((word, value)), None) | (None, Some((word, value))) => format!(", {word} {}", bound(value)),
         (None, None) => String::new(),
     };
     T::kind() + &words

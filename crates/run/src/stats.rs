@@ -157,3 +157,95 @@ fn resample(counts: &mut [u32], stream: &mut Stream) {
         counts[stream.below(counts.len())] += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Stat, improvement, iqm, mean, stratified_iqm, stratified_mean, trimmed_mean};
+    use tony_random::Stream;
+
+    #[test]
+    fn one_value_is_its_own_interval() {
+        let one = Some(Stat { mean: 3.5, lo: 3.5, hi: 3.5, n: 1 });
+        assert_eq!(mean(&[3.5]), one);
+        assert_eq!(iqm(&[3.5]), one);
+        assert_eq!((mean(&[]), iqm(&[]), improvement(&[], &[1.0])), (None, None, None));
+    }
+
+    #[test]
+    fn statistics_of_the_sample_are_those_computed_by_hand() {
+        assert_eq!(mean(&[1.0, 2.0, 6.0]).unwrap().mean, 3.0);
+        // Eight values: two go at each end, (3 + 4 + 5 + 6) / 4 stays, whatever the extremes are.
+        assert_eq!(iqm(&[8.0, -1e9, 3.0, 2.0, 5.0, 6.0, 1e9, 4.0]).unwrap().mean, 4.5);
+        // Five values: a quarter rounds down to one.
+        assert_eq!(iqm(&[5.0, 1.0, 2.0, 9.0, 3.0]).unwrap().mean, 10.0 / 3.0);
+        // Three values: nothing goes.
+        assert_eq!(iqm(&[1.0, 2.0, 6.0]).unwrap().mean, 3.0);
+        // Counts of resamples: 1, 1, 1, 4 and 1, 2, 4, 4 without the lowest and highest.
+        assert_eq!(trimmed_mean(&[1.0, 2.0, 4.0, 8.0], &[3, 0, 1, 0], 1), 1.0);
+        assert_eq!(trimmed_mean(&[1.0, 2.0, 4.0, 8.0], &[1, 1, 2, 0], 1), 3.0);
+    }
+
+    #[test]
+    fn improvement_counts_pairs_and_halves_ties() {
+        // Pairs (2,1) (2,2) (2,3) (4,1) (4,2) (4,3): four wins, one tie, one loss.
+        let stat = improvement(&[2.0, 4.0], &[1.0, 2.0, 3.0]).unwrap();
+        assert_eq!((stat.mean, stat.n), (4.5 / 6.0, 2));
+        assert!(0.0 <= stat.lo && stat.lo < stat.mean && stat.mean < stat.hi && stat.hi <= 1.0, "{stat:?}");
+        assert_eq!(improvement(&[5.0, 6.0], &[1.0, 2.0]), Some(Stat { mean: 1.0, lo: 1.0, hi: 1.0, n: 2 }));
+        assert_eq!(improvement(&[1.0; 3], &[1.0; 3]), Some(Stat { mean: 0.5, lo: 0.5, hi: 0.5, n: 3 }));
+        let (there, back) = (improvement(&[1.0, 3.0], &[2.0, 2.5]), improvement(&[2.0, 2.5], &[1.0, 3.0]));
+        assert_eq!(there.unwrap().mean + back.unwrap().mean, 1.0);
+    }
+
+    #[test]
+    fn an_interval_is_that_of_the_exact_bootstrap_distribution() {
+        // All 27 resamples of {0, 3, 6} have means 0, 1, .., 6 with weights 1 3 6 7 6 3 1: 1/27 = 3.7 % lie at each end, so the
+        // quantiles at 2.5 % and 97.5 % are the extremes.
+        let stat = mean(&[0.0, 3.0, 6.0]).unwrap();
+        assert_eq!(stat, Stat { mean: 3.0, lo: 0.0, hi: 6.0, n: 3 });
+        // Ten heads, ten tails: the number of heads is binomial(20, 1/2); its quantiles at 2.5 % and 97.5 % are 6 and 14.
+        let coins: Vec<f64> = (0..20).map(|i| f64::from(i % 2)).collect();
+        assert_eq!(mean(&coins).unwrap(), Stat { mean: 0.5, lo: 0.3, hi: 0.7, n: 20 });
+    }
+
+    #[test]
+    fn groups_are_resampled_within_themselves() {
+        // Two tasks of very different scale but without spread: nothing is uncertain. Pooled, much would be.
+        let (low, high) = ([1.0; 5], [101.0; 5]);
+        assert_eq!(stratified_mean(&[&low, &high]), Some(Stat { mean: 51.0, lo: 51.0, hi: 51.0, n: 10 }));
+        let stat = stratified_iqm(&[&low, &high]).unwrap();
+        assert_eq!((stat.lo, stat.mean, stat.hi), (51.0, 51.0, 51.0));
+        let pooled = mean(&[low, high].concat()).unwrap();
+        assert!(pooled.hi - pooled.lo > 40.0, "{pooled:?}");
+        assert_eq!(stratified_mean(&[&low, &[]]).unwrap().n, 5);
+    }
+
+    #[test]
+    fn intervals_cover_the_truth_as_often_as_they_say() {
+        let mut stream = Stream::new(11, "coverage", 0);
+        let (repeats, size) = (400, 30);
+        let mut covered = [0; 2];
+        for _ in 0..repeats {
+            let sample: Vec<f64> = (0..size).map(|_| 2.0 + 3.0 * stream.normal()).collect();
+            for (count, stat) in covered.iter_mut().zip([mean(&sample), iqm(&sample)]) {
+                let stat = stat.unwrap();
+                *count += i32::from(stat.lo <= 2.0 && 2.0 <= stat.hi);
+            }
+        }
+        // A percentile interval of 30 normal values covers about 93.5 % (its spread lacks the factor 29/30 and the t quantile).
+        // Three standard deviations of 400 trials are 3.7 points.
+        for count in covered {
+            let share = f64::from(count) / f64::from(repeats);
+            assert!((0.898..=0.975).contains(&share), "{covered:?} of {repeats}");
+        }
+    }
+
+    #[test]
+    fn a_sample_has_one_interval() {
+        let sample: Vec<f64> = (0..50).map(|i| f64::from(i * i % 17)).collect();
+        let mut turned = sample.clone();
+        turned.reverse();
+        assert_eq!(iqm(&sample), iqm(&sample));
+        assert_eq!(iqm(&sample), iqm(&turned));
+    }
+}
