@@ -105,9 +105,7 @@ pub enum Constrained {
 impl ActorCritic {
     /// Build from settings; initial weights come from the streams `init.*` of `seed`.
     pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
-        let (mut config, mut critic_config) = (Config::default(), critic::Config::default());
-        plan.apply(&mut config)?;
-        plan.apply(&mut critic_config)?;
+        let (config, critic_config) = (plan.group::<Config>()?, plan.group()?);
         if config.hidden.is_empty() || config.hidden.iter().any(|&n| n == 0 || n > 4096) {
             return Err(Error::Invalid {
                 what: format!("hidden = {:?} is no list of layer widths", config.hidden),

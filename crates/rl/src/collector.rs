@@ -112,8 +112,12 @@ impl Collector {
                 costs: cost_chunks.next().unwrap_or_default(),
             })
             .collect();
-        let outcomes: Vec<Result<()>> =
-            self.lanes.par_iter_mut().zip(shares).map(|(lane, share)| lane.run(policy, share, progress)).collect();
+        let outcomes: Vec<Result<()>> = self
+            .lanes
+            .par_iter_mut()
+            .zip(shares)
+            .map(|(lane, mut share)| lane.run(policy, &mut share, progress))
+            .collect();
         outcomes.into_iter().collect::<Result<()>>()?;
         rollout.ends.clear();
         rollout.final_obs.clear();
@@ -205,7 +209,7 @@ impl Lane {
         Ok(())
     }
 
-    fn run(&mut self, policy: &dyn Policy, share: Share, progress: &AtomicU64) -> Result<()> {
+    fn run(&mut self, policy: &dyn Policy, share: &mut Share, progress: &AtomicU64) -> Result<()> {
         let (obs_dim, act_dim, n_costs) = (self.obs.len(), self.action.len(), self.costs.len());
         let horizon = share.reward.len();
         self.ends.clear();

@@ -44,8 +44,7 @@ impl Constraint {
 
 /// Find each limited channel among the environment's.
 pub fn resolve(plan: &Plan, spec: &Spec) -> Result<Vec<Constraint>> {
-    let mut config = Config::default();
-    plan.apply(&mut config)?;
+    let config: Config = plan.group()?;
     if spec.costs.is_empty() {
         return Err(Error::NoCosts { algorithm: plan.algorithm.clone(), env: spec.name.clone() });
     }

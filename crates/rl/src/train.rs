@@ -94,8 +94,7 @@ pub struct Trainer {
 impl Trainer {
     /// Build from a plan and its `envs` environments. Everything that can be refused is refused here, before the first step.
     pub fn new(plan: &Plan, envs: Vec<Box<dyn Env>>) -> Result<Self> {
-        let mut config = Config::default();
-        plan.apply(&mut config)?;
+        let config: Config = plan.group()?;
         let spec = envs.first().map(|env| env.spec().clone()).ok_or_else(|| Error::Invalid {
             what: "a training needs an environment".to_owned(),
             hint: "set envs to 1 or more".to_owned(),

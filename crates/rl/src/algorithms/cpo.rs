@@ -48,10 +48,7 @@ pub struct Cpo {
 impl Cpo {
     /// Build from settings.
     pub fn new(plan: &Plan, spec: &Spec, seed: u64) -> Result<Self> {
-        let mut config = trust_region::Config::default();
-        plan.apply(&mut config)?;
-        let learner = ActorCritic::new(plan, spec, seed, Constrained::Yes)?;
-        Ok(Self { learner, config, seed })
+        Ok(Self { learner: ActorCritic::new(plan, spec, seed, Constrained::Yes)?, config: plan.group()?, seed })
     }
 }
 
@@ -195,14 +192,13 @@ impl Step {
 pub fn solve(model: &Model) -> Step {
     // A cost without a gradient cannot be moved, whatever its level: the others and the reward are still served.
     let usable: Vec<usize> = (0..model.c.len()).filter(|&k| model.bb[k] > NO_GRADIENT && model.s[k][k] > 0.0).collect();
-    let room = |k: usize| model.d - model.c[k].powi(2) / model.s[k][k];
-    if usable.is_empty() {
-        return natural_step(model, Case::NoGradient);
-    }
-    if usable.iter().all(|&k| model.c[k] < 0.0 && room(k) <= 0.0) {
-        return natural_step(model, Case::Feasible);
-    }
-    let case = if usable.iter().any(|&k| model.c[k] >= 0.0) { Case::Recoverable } else { Case::Cut };
+    let inside = |k: usize| model.c[k] < 0.0 && model.c[k].powi(2) >= model.d * model.s[k][k];
+    let case = match &usable[..] {
+        [] => Case::NoGradient,
+        all if all.iter().all(|&k| inside(k)) => Case::Feasible,
+        all if all.iter().any(|&k| model.c[k] >= 0.0) => Case::Recoverable,
+        _ => Case::Cut,
+    };
     let size = |k: usize| model.c[k].abs() + (model.d * model.s[k][k]).sqrt();
     let feasible = |step: &Step| usable.iter().all(|&k| model.predicted_cost(k, step) <= 1e-9 * size(k));
     (0..1_usize << usable.len())
@@ -212,20 +208,11 @@ pub fn solve(model: &Model) -> Step {
         .unwrap_or_else(|| recovery(model, &usable))
 }
 
-/// The unconstrained optimum, as far as the trust region allows.
-fn natural_step(model: &Model, case: Case) -> Step {
-    let lambda = (model.q.max(0.0) / model.d).sqrt();
-    Step { lambda, g_scale: if lambda > 0.0 { 1.0 / lambda } else { 0.0 }, ..Step::none(case, model) }
-}
-
 /// The stationary point with exactly these constraints active (`c_k + b_k.x = 0`), if its multipliers are valid.
 ///
 /// With `S` and `r` restricted to the active set: `nu = S^-1 (lambda c - r)`, and `x'Hx = d` gives `A / lambda^2 = B` with
-/// `A = q - r'S^-1 r`, `B = d - c'S^-1 c`.
+/// `A = q - r'S^-1 r`, `B = d - c'S^-1 c`. With none active this is the step of TRPO.
 fn with_active(model: &Model, active: &[usize], case: Case) -> Option<Step> {
-    if active.is_empty() {
-        return Some(natural_step(model, case));
-    }
     let pick = |v: &[f64]| active.iter().map(|&k| v[k]).collect::<Vec<_>>();
     let s: Vec<Vec<f64>> = active.iter().map(|&k| pick(&model.s[k])).collect();
     let (c, r) = (pick(&model.c), pick(&model.r));
@@ -235,7 +222,7 @@ fn with_active(model: &Model, active: &[usize], case: Case) -> Option<Step> {
     if b < 0.0 || (b == 0.0 && a > 0.0) {
         return None;
     }
-    // g within the span of the active b: every point of the plane is as good, the nearest is taken.
+    // g within the span of the active b (or 0): every point of the plane is as good, the nearest is taken.
     let degenerate = a <= 1e-14 * model.q.abs();
     let mut step = Step::none(case, model);
     if !degenerate {
@@ -252,7 +239,9 @@ fn with_active(model: &Model, active: &[usize], case: Case) -> Option<Step> {
 /// Eq. 14: reduce the violated costs as far as the trust region allows, ignoring the reward.
 fn recovery(model: &Model, usable: &[usize]) -> Step {
     let mut step = Step::none(Case::Infeasible, model);
-    usable.iter().for_each(|&k| step.b_scale[k] = model.c[k].max(0.0));
+    for &k in usable {
+        step.b_scale[k] = model.c[k].max(0.0);
+    }
     let image = |j: usize| step.b_scale.iter().zip(&model.s[j]).map(|(w, s)| w * s).sum::<f64>();
     let curvature: f64 = step.b_scale.iter().enumerate().map(|(j, w)| w * image(j)).sum();
     let length = if curvature > 0.0 { (model.d / curvature).sqrt() } else { 0.0 };

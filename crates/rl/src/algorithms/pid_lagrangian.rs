@@ -16,8 +16,7 @@
 //! | `J_C`, `d`, `Delta` | `cost`, `limit`, `delta` |
 //! | `I`, `K_I` | `integral`, `pid.ki` (inside the integral, as in the published code) |
 //! | `K_P`, `K_D` | `pid.kp` on a smoothed `Delta`, `pid.kd` on the delayed rise of a smoothed cost |
-//! | `lambda` | `multiplier` |
-//! | `u = lambda / (1 + lambda)` (section 5.2) | [`Norm::Sum`] |
+//! | `lambda`, `u = lambda / (1 + lambda)` (section 5.2) | `multiplier`, [`Norm::Sum`] |
 
 use std::collections::VecDeque;
 
@@ -83,7 +82,7 @@ settings! {
     }
 }
 
-/// A Lagrangian wrapper over an algorithm that takes weighted costs.
+/// Wraps an algorithm that takes weighted costs.
 pub struct PidLagrangian {
     inner: Box<dyn Algorithm>,
     config: Config,
@@ -93,8 +92,7 @@ pub struct PidLagrangian {
 impl PidLagrangian {
     /// Wrap `inner`.
     pub fn new(inner: Box<dyn Algorithm>, plan: &Plan) -> Result<Self> {
-        let mut config = Config::default();
-        plan.apply(&mut config)?;
+        let config: Config = plan.group()?;
         let controllers = inner.learner().constraints.iter().map(|_| Controller::new(&config)).collect();
         Ok(Self { inner, config, controllers })
     }
@@ -182,8 +180,7 @@ impl Controller {
         }
     }
 
-    /// One update: the multiplier for a batch whose mean episode cost is `cost`, under `limit`. Never negative; above, only what the
-    /// normalisation cannot bear is cut off.
+    /// One update: the multiplier, never negative, for a batch whose mean episode cost is `cost`, under `limit`.
     pub fn step(&mut self, config: &Config, cost: f64, limit: f64) -> f64 {
         let multiplier = match config.control {
             Control::Pid => self.pid(config, cost / config.cost_scale, limit / config.cost_scale),

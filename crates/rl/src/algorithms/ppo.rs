@@ -77,8 +77,7 @@ pub struct Ppo {
 impl Ppo {
     /// Build from settings.
     pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
-        let mut config = Config::default();
-        plan.apply(&mut config)?;
+        let config: Config = plan.group()?;
         let learner = ActorCritic::new(plan, spec, seed, constrained)?;
         if config.per_minibatch && (learner.config.standardise || constrained == Constrained::Yes) {
             return Err(Error::Invalid {

@@ -36,8 +36,7 @@ pub struct Trpo {
 impl Trpo {
     /// Build from settings.
     pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
-        let mut config = trust_region::Config::default();
-        plan.apply(&mut config)?;
+        let config = plan.group()?;
         let learner = ActorCritic::new(plan, spec, seed, constrained)?;
         let weights = CostWeights::none(learner.constraints.len());
         Ok(Self { learner, config, weights, seed })
