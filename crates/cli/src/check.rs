@@ -1,14 +1,78 @@
 //! `tony check`: the laws of an environment, or the replay of recorded trajectories.
 
-use crate::Common;
-use crate::failure::{Code, Result};
+use std::path::PathBuf;
 
-/// Check an environment.
+use tony_env::golden;
+
+use crate::failure::{Code, Failure, Result};
+use crate::{Common, console, world};
+
+/// Check an environment: the laws that every environment keeps, or recordings of the task that it must reproduce.
+///
+/// With --golden, four blocks are compared, of which each decides the next: the compiled model's facts and the reset (within
+/// 1e-12), one step from every recorded state (within the tolerance), and the open loop, which is only told.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  tony check CartPole\n  tony check SafetyPointGoal1 --golden recordings/SafetyPointGoal1-v0-*.json.gz\n  tony check HalfCheetah --golden run.json.gz --tolerance 1e-10 --json")]
 pub struct Args {
+    /// The environment.
     env: String,
+    /// Recorded trajectories of the task to compare with.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    golden: Vec<PathBuf>,
+    /// Largest difference of one step from a recorded state [default: 1e-9].
+    #[arg(long, value_name = "T", requires = "golden")]
+    tolerance: Option<f64>,
 }
 
-pub fn run(_: &Args, _: Common) -> Result<Code> {
-    Ok(Code::Done)
+pub fn run(args: &Args, common: Common) -> Result<Code> {
+    let listing = tony_env::find(&args.env)?;
+    let context = world::context(listing, common.offline)?;
+    let ok = {
+        let report = golden::compare(listing.name, &args.golden, args.tolerance, &context)?;
+        if common.json { console::print_json(&report)? } else { console::print(differences(&report))? }
+        for file in &report.files {
+            if let Some(error) = &file.error {
+                let failure = Failure::failed("golden", error).at(format!("in {}", file.file));
+                failure.hint(format!("tony check {} --golden with a recording of this task", args.env)).report(false);
+            }
+        }
+        report.ok
+    };
+    Ok(if ok { Code::Done } else { Code::Failed })
+}
+
+/// One line a file: the largest difference of each block, then where those above nothing are.
+fn differences(report: &golden::Report) -> String {
+    let header = ["FILE", "OK", "MODEL", "RESET", "FROM SEED", "CHECKS", "OBS", "REWARD", "COST", "OPEN LOOP ABOVE 1e-6"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let number = |x: Option<f64>| match x {
+        Some(x) if x == golden::MISFIT => "misfit".to_owned(),
+        Some(x) => format!("{x:.1e}"),
+        None => "-".to_owned(),
+    };
+    let mut worst = Vec::new();
+    for file in &report.files {
+        let name = file.file.rsplit('/').next().unwrap_or(&file.file).to_owned();
+        let step = file.one_step.as_ref();
+        let open = file.open_loop.as_ref().map(|open| match open.first_step {
+            Some(first) => format!("step {first} of {}", open.steps),
+            None => format!("never in {}", open.steps),
+        });
+        rows.push(vec![
+            name.clone(),
+            if file.ok { "yes" } else { "NO" }.to_owned(),
+            number(file.model),
+            number(file.reset),
+            number(file.reset_from_seed),
+            step.map_or("-".to_owned(), |step| step.checks.to_string()),
+            number(step.map(|step| step.obs)),
+            number(step.map(|step| step.reward)),
+            number(step.and_then(|step| step.cost)),
+            open.unwrap_or_else(|| "-".to_owned()),
+        ]);
+        let places = file.worst.iter().filter(|_| !file.ok);
+        worst.extend(places.map(|p| format!("{name}: {} differs most in {}: {}", p.block, p.quantity, number(Some(p.difference)))));
+    }
+    worst.insert(0, console::table(&rows));
+    worst.join("\n")
 }

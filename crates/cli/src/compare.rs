@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use tony_run::{RunFolder, Stat};
+
 use crate::failure::{Code, Result};
-use crate::report::{Comparison, RunReport, compare_report};
+use crate::report::{Comparison, FINAL_UPDATES, RunReport, compare_report};
 use crate::{Common, console};
-use tony_run::RunFolder;
+
 
 /// Compare runs, grouped by algorithm and environment.
 ///
@@ -25,7 +27,7 @@ pub struct Args {
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     let read = |path: &PathBuf| RunReport::from_folder(&RunFolder::open_read(path)?, None);
-    let runs: Vec<RunReport> = args.runs.iter().map(|path| Ok(read(path)?)).collect::<Result<_>>()?;
+    let runs: Vec<RunReport> = args.runs.iter().map(read).collect::<Result<_>>()?;
     let comparison = Comparison::new(&runs);
     if let Some(path) = &args.html {
         fs_err::write(path, compare_report(&comparison))?;
@@ -39,6 +41,28 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     Ok(Code::Done)
 }
 
-fn text(_: &Comparison) -> String {
-    String::new()
+/// The groups, then the pairs.
+fn text(comparison: &Comparison) -> String {
+    let stat = |stat: &Option<Stat>| stat.as_ref().map_or("-".to_owned(), console::stat);
+    let mut rows = vec![["ALGORITHM", "ENVIRONMENT", "SEEDS", "RETURN", "COST", "LIMIT", "WITHIN"].map(str::to_owned).to_vec()];
+    rows.extend(comparison.groups.iter().map(|group| {
+        vec![
+            group.algo.clone(),
+            group.env.clone(),
+            group.seeds.to_string(),
+            stat(&group.total),
+            stat(&group.cost),
+            console::short_or_dash(group.limit),
+            group.within_limit.map_or("-".to_owned(), |share| format!("{:.0} %", 100.0 * share)),
+        ]
+    }));
+    let mut text = format!("Interquartile mean [95 % interval] over seeds of the mean over the last {FINAL_UPDATES} updates\n{}", console::table(&rows));
+    let pairs = comparison.pairs.iter().map(|pair| {
+        vec![format!("P({} > {})", pair.a, pair.b), console::stat(&pair.p_improvement), pair.env.clone()]
+    });
+    let pairs: Vec<Vec<String>> = pairs.collect();
+    if !pairs.is_empty() {
+        text.push_str(&format!("\n\nProbability that a seed of the one has a higher return than a seed of the other\n{}", console::table(&pairs)));
+    }
+    text
 }

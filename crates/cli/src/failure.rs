@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue};
 use serde_json::json;
 use tony_run::Source;
@@ -199,7 +200,8 @@ impl From<clap::Error> for Failure {
         };
         let wrong = context(&[ContextKind::InvalidSubcommand, ContextKind::InvalidValue, ContextKind::InvalidArg]);
         let right = context(&[ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue, ContextKind::SuggestedArg]);
-        let verb = usage.and_then(|line| line.split(' ').nth(1)).filter(|word| word.starts_with(|c: char| c.is_alphabetic()));
+        let verbs = crate::Cli::command();
+        let verb = std::env::args().skip(1).find(|word| verbs.find_subcommand(word).is_some());
         let hint = match (wrong, right) {
             (Some(wrong), Some(right)) => corrected(&wrong, &right),
             _ => verb.map_or_else(|| "tony --help".to_owned(), |verb| format!("tony {verb} --help")),

@@ -89,22 +89,21 @@ fn resuming_something_that_is_not_a_run_says_so() {
     assert_eq!(fs::read_dir(place.path().join("photos")).unwrap().count(), 0);
 }
 
-/// Damages the newest checkpoint of a stopped run, resumes it, and compares with the run that was never touched.
+/// Damages the newest checkpoint of a run and resumes it: the update after the checkpoint before is done again, bit for bit.
 fn damaged(damage: fn(&Path), words: &str) {
     let place = Place::new();
-    let unbroken = newest(&place.trained("unbroken"));
-    place.tony(&format!("train ppo CartPole --out run --quiet {SHORT} steps=2000")).works();
-    let run = place.path().join("run");
+    let run = place.trained("run");
+    let before = newest(&run);
     let folder = checkpoints(&run).pop().unwrap();
     damage(&folder);
-    let ended = place.tony("resume run --quiet --steps 4000");
-    ended.works();
     let name = folder.file_name().unwrap().to_str().unwrap();
-    assert!(ended.stderr.contains("warning: ") && ended.stderr.contains(words) && ended.stderr.contains(name), "{ended:?}");
-    // Schedules follow the length of the whole training, which the two runs were told at different times: only a run
-    // whose settings have no schedule can be compared. So compare where the run went on from instead.
-    assert!(ended.stdout.contains("finished 4,000 steps"), "{ended:?}");
-    assert_eq!(newest(&run).map(|bytes| bytes.len()), unbroken.map(|bytes| bytes.len()));
+    for command in ["eval run --episodes 1", "resume run --quiet"] {
+        let ended = place.tony(command);
+        ended.works();
+        let parts = ["warning: ", words, name];
+        assert!(parts.iter().all(|part| ended.stderr.contains(part)), "{ended:?}");
+    }
+    assert_eq!(newest(&run), before);
 }
 
 #[test]
@@ -157,8 +156,9 @@ fn a_policy_of_other_shapes_is_told_with_both_shapes() {
     let plan = fs::read_to_string(run.join("plan.toml")).unwrap();
     let before = newest(&run);
     fs::write(run.join("plan.toml"), plan.replace("CartPole-v1", "Pendulum-v1")).unwrap();
-    place.tony("eval run").fails(1, &["policy", "try: "]);
-    place.tony("resume run --steps 8000").fails(1, &["policy", "try: "]);
+    place.tony("eval run").fails(2, &["the policy has layers [4, 8, 8, 2]", "3 observations", "try: "]);
+    let other = ["policy.params", "policy.safetensors is F32 [130], but F32 [114] is needed", "try: "];
+    place.tony("resume run --steps 8000").fails(1, &other);
     assert_eq!(newest(&run), before);
 }
 
@@ -239,16 +239,22 @@ impl Drop for Mount {
 #[test]
 fn a_full_disk_stops_the_run_and_leaves_the_last_checkpoint_whole() {
     let place = Place::new();
-    let unbroken = newest(&place.trained("unbroken"));
-    // A checkpoint of this policy is some 250 kB and three fit.
-    let Some(mount) = Mount::new(&place.path().join("small"), "size=1m") else { return };
-    fs::write(place.path().join("small/ballast"), vec![0; 400_000]).unwrap();
-    let ended = place.tony(&format!("train ppo CartPole --out small/run --quiet {SHORT}"));
-    ended.fails(1, &["o space left on device", "small/run", "try: "]);
-    mount.set("size=16m");
-    let ended = place.tony("resume small/run --quiet");
-    ended.works();
-    assert_eq!(newest(&place.path().join("small/run")), unbroken);
+    let train = "train ppo CartPole --quiet --steps 40000 steps_per_update=500 envs=2 hidden=8,8 checkpoint.seconds=0";
+    let Some(_mount) = Mount::new(&place.path().join("small"), "size=2m") else { return };
+    let child = place.command(&format!("{train} --out small/run")).stderr(Stdio::piped()).spawn().unwrap();
+    let (run, ballast) = (place.path().join("small/run"), place.path().join("small/ballast"));
+    wait_until("the first checkpoint", || run.join("checkpoints").is_dir() && !checkpoints(&run).is_empty());
+    assert!(fs::write(&ballast, vec![0; 1 << 21]).is_err(), "the disk is not full");
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in ["error: ", "o space left on device", "small/run", "try: "] {
+        assert!(said.contains(part), "`{part}` is missing in {said}");
+    }
+    fs::remove_file(ballast).unwrap();
+    place.tony("resume small/run --quiet").works();
+    place.tony(&format!("{train} --out unbroken")).works();
+    assert_eq!(newest(&run), newest(&place.path().join("unbroken")));
 }
 
 #[test]

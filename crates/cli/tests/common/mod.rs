@@ -1,6 +1,7 @@
 //! The real binary, in a folder of its own.
 #![allow(dead_code)] // Each test program uses a part.
 
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -88,18 +89,23 @@ impl Place {
 /// Settings of a training that takes a second: eight updates, each committed.
 pub const SHORT: &str = "--steps 4000 steps_per_update=500 envs=2 hidden=8,8 checkpoint.seconds=0";
 
-/// Folders of a run's checkpoints, oldest first.
+/// Folders of a run's checkpoints, oldest first; without those that were set aside because they are damaged.
 pub fn checkpoints(run: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
         std::fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|path| path.file_name().unwrap().to_str().unwrap().chars().all(|c| c.is_ascii_digit()));
     folders.sort();
     folders
 }
 
-/// The two files of the newest checkpoint that decide how a run goes on.
-pub fn newest(run: &Path) -> [Vec<u8>; 2] {
+/// Hashes of the two files of the newest checkpoint, which decide how a run goes on.
+pub fn newest(run: &Path) -> [u64; 2] {
     let folder = checkpoints(run).pop().unwrap();
-    ["policy.safetensors", "trainer.safetensors"].map(|file| std::fs::read(folder.join(file)).unwrap())
+    ["policy.safetensors", "trainer.safetensors"].map(|file| {
+        let mut hasher = std::hash::DefaultHasher::new();
+        hasher.write(&std::fs::read(folder.join(file)).unwrap());
+        hasher.finish()
+    })
 }
 
 /// Wait for something that will happen.
