@@ -46,6 +46,11 @@ functions! {
     mj_resetData: fn(*const u8, *mut u8);
     mj_step: fn(*const u8, *mut u8);
     mj_forward: fn(*const u8, *mut u8);
+    mj_forwardSkip: fn(*const u8, *mut u8, c_int, c_int);
+    mj_checkPos: fn(*const u8, *mut u8);
+    mj_checkVel: fn(*const u8, *mut u8);
+    mj_checkAcc: fn(*const u8, *mut u8);
+    mj_Euler: fn(*const u8, *mut u8);
     mj_kinematics: fn(*const u8, *mut u8);
     mj_subtreeVel: fn(*const u8, *mut u8);
     mj_rnePostConstraint: fn(*const u8, *mut u8);

@@ -167,6 +167,42 @@ impl Simulation {
         Ok(())
     }
 
+    /// Advance by `n` time steps from a state that [`Simulation::forward`] was called on, of which only controls have changed
+    /// since: the state that [`Simulation::steps`] leads to, bit for bit, in less time. What forward computed from positions
+    /// and velocities is not computed again for the first step, and sensors are not read on the way: call forward after.
+    ///
+    /// Only the Euler integrator can start in the middle of a step; for others this is `steps`.
+    pub fn advance(&mut self, n: usize) -> Result<()> {
+        /// `mjDSBL_SENSOR`.
+        const NO_SENSORS: i32 = 1 << 13;
+        /// `mjSTAGE_VEL`.
+        const AFTER_VELOCITIES: c_int = 2;
+        /// `mjINT_EULER`.
+        const EULER: i32 = 0;
+        if n == 0 || self.model.options().integrator != EULER {
+            return self.steps(n);
+        }
+        let flags =
+            self.model.raw_mut().wrapping_add(fields::model::OPT + fields::option::DISABLEFLAGS.offset).cast::<i32>();
+        let functions = self.model.library().functions();
+        // SAFETY: the flags lie in the live model, which is exclusively borrowed; every bit is a known one.
+        let before = unsafe { flags.replace(flags.read() | NO_SENSORS) };
+        let (model, data) = (self.model.raw(), self.data.as_ptr());
+        // SAFETY: as in `steps`. These calls are what `mj_step` consists of for this integrator.
+        tell(&self.story, || unsafe {
+            (functions.mj_checkPos)(model, data);
+            (functions.mj_checkVel)(model, data);
+            (functions.mj_forwardSkip)(model, data, AFTER_VELOCITIES, 1);
+            (functions.mj_checkAcc)(model, data);
+            (functions.mj_Euler)(model, data);
+        });
+        self.story.steps += 1;
+        let done = self.check().and_then(|()| self.steps(n - 1));
+        // SAFETY: as above.
+        unsafe { flags.write(before) };
+        done
+    }
+
     /// Compute everything that follows from positions, velocities and controls, without advancing.
     pub fn forward(&mut self) -> Result<()> {
         let forward = self.model.library().functions().mj_forward;

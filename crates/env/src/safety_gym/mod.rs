@@ -382,7 +382,7 @@ impl Env for SafetyGym {
         self.spec.clip(action, self.steps, self.simulation.ctrl_mut())?;
         // The reference draws the number of physics steps, binomial(10, 1): always ten, but a draw.
         self.random.unit();
-        self.simulation.steps(FRAME_SKIP).map_err(|source| self.broken(source))?;
+        self.simulation.advance(FRAME_SKIP).map_err(|source| self.broken(source))?;
         self.forward()?;
         let distance = self.goal_distance();
         let reached = distance <= task::GOAL_RADIUS;

@@ -169,6 +169,30 @@ fn a_second_forward_call_changes_no_bit() {
     }
 }
 
+/// Why a step need not compute again what the observation before it did, nor read sensors ten times.
+#[test]
+fn advancing_equals_the_bare_sequence_of_calls() {
+    let Some(library) = library() else { return };
+    for (mut env, mut bare) in tasks(&library).zip(tasks(&library)) {
+        let (mut obs, mut costs) = rows(&env);
+        env.reset(1, &mut obs).unwrap();
+        bare.reset(1, &mut obs).unwrap();
+        for t in 0..200 {
+            env.step(&action(t), &mut obs, &mut costs).unwrap();
+            bare.spec.clip(&action(t), t, bare.simulation.ctrl_mut()).unwrap();
+            bare.bare_physics().unwrap();
+            if env.layout[GOAL] != bare.layout[GOAL] {
+                bare.move_goal(env.layout[GOAL]).unwrap();
+            }
+            let [ours, theirs] = [&env, &bare].map(|env| {
+                let s = &env.simulation;
+                [s.qpos(), s.qvel(), s.qacc_warmstart(), s.sensordata(), s.xpos(), s.xmat()].map(bits)
+            });
+            assert!(ours == theirs, "{}, step {t}", env.spec.name);
+        }
+    }
+}
+
 #[test]
 fn a_saved_episode_goes_on_bit_for_bit() {
     let Some(library) = library() else { return };
