@@ -1,6 +1,7 @@
 //! A model and its state, stepped.
 
 use std::ffi::c_int;
+use std::fmt::Write as _;
 use std::ptr::NonNull;
 
 use crate::fatal::{Story, tell};
@@ -135,8 +136,10 @@ impl Simulation {
     }
 
     /// What messages say about who is simulating: environment and seed, for instance.
-    pub fn set_context(&mut self, context: impl Into<String>) {
-        self.story.context = context.into();
+    pub fn set_context(&mut self, context: impl std::fmt::Display) {
+        self.story.context.clear();
+        // Writing to a string does not fail; its room is used again.
+        let _ = write!(self.story.context, "{context}");
     }
 
     /// The model.

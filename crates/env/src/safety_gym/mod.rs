@@ -361,6 +361,7 @@ impl Env for SafetyGym {
     fn reset(&mut self, seed: u64, obs: &mut [f64]) -> Result<()> {
         self.seed = seed;
         self.steps = 0;
+        self.simulation.set_context(format_args!("seed {seed}"));
         self.random = RandomState::new(seed as u32);
         if !self.rules.sample(&mut self.random, &mut self.layout) {
             return Err(self.no_room());
@@ -420,6 +421,7 @@ impl Env for SafetyGym {
         let random = RandomState::load(generator).ok_or_else(|| bad("its generator is damaged".to_owned()))?;
         let mut reader = Reader::new(&self.spec.name, numbers, words)?;
         (self.seed, self.steps) = (reader.u64()?, reader.u64()? as usize);
+        self.simulation.set_context(format_args!("seed {}", self.seed));
         let mut last_distance = [0.0];
         reader.f64s(&mut last_distance)?;
         for (pose, place) in self.start.iter_mut().zip(&mut self.layout) {
