@@ -2,7 +2,8 @@
 //!
 //! A robot drives to goals among things that it should not touch. Physics, random draws, rewards and costs are the
 //! reference's: a recorded episode follows from its seed. Only the way to compute them differs: the model is compiled once
-//! and a reset moves the bodies in it, and calls that would compute the same numbers again are left out.
+//! and a reset moves the bodies in it, and calls that would compute the same bits again are left out. Where the reference
+//! rewards a failure of the physics with -10, we return an error.
 //!
 //! Action: the robot's controls, in [-1, 1]. Observation: the robot's sensors (accelerometer, velocimeter, gyro,
 //! magnetometer, 3 each; Car: angular velocity and rotation matrix of its ball, 3 + 9), then one [`lidar`] of 16 a kind of
@@ -284,21 +285,29 @@ impl SafetyGym {
         Error::Physics { env: self.spec.name.clone(), seed: self.seed, step: self.steps, source }
     }
 
+    fn no_room(&self) -> Error {
+        Error::NoRoom { env: self.spec.name.clone(), seed: self.seed }
+    }
+
+    /// Place of a thing at the last forward call.
     fn where_is(&self, thing: usize) -> Place {
         let at = 3 * self.things[thing].body;
         [self.simulation.xpos()[at], self.simulation.xpos()[at + 1]]
     }
 
+    /// Position and orientation of a thing's body.
     fn frame_of(&self, thing: usize) -> lidar::Frame {
         let body = self.things[thing].body;
         let (at, axes) = (self.simulation.xpos().as_chunks().0[body], self.simulation.xmat().as_chunks().0[body]);
         lidar::Frame { at, axes }
     }
 
+    /// Distance on the floor from the robot's root to the goal's centre, in metres.
     fn goal_distance(&self) -> f64 {
         distance(self.where_is(GOAL), self.where_is(0))
     }
 
+    /// Write the costs of the present state (`[costs]`).
     fn charge(&self, costs: &mut [f64]) {
         costs.fill(0.0);
         let mut channel = 0;
@@ -346,7 +355,7 @@ impl SafetyGym {
             .any(|v| v.iter().map(|v| v * v).sum::<f64>().sqrt() >= speed)
     }
 
-    /// Bytes of a saved state besides the generator's.
+    /// Numbers of 8 bytes in a saved state; the generator follows them.
     fn words(&self) -> usize {
         3 + 5 * self.things.len() + self.simulation.state_len()
     }
@@ -455,12 +464,6 @@ impl Env for SafetyGym {
 
     fn frame(&self) -> Frame {
         drawing::frame(self)
-    }
-}
-
-impl SafetyGym {
-    fn no_room(&self) -> Error {
-        Error::NoRoom { env: self.spec.name.clone(), seed: self.seed }
     }
 }
 
