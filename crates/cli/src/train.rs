@@ -67,6 +67,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         let costs = envs.first().map(|env| env.spec().costs.clone()).unwrap_or_default();
         let trainer = Trainer::new(&plan, envs)?;
         let mut manifest = Manifest::new(number(&plan, "seed")?, threads);
+        manifest.commit = option_env!("TONY_COMMIT").map(str::to_owned);
         manifest.mujoco = listing.needs_mujoco.then(|| tony_mujoco::VERSION.to_owned());
         let folder = match &args.out {
             Some(dir) => RunFolder::create(dir, &plan, &manifest)?,

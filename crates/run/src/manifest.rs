@@ -32,12 +32,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// What is known about this build and machine.
+    /// What this crate knows about the program and the machine. The binary adds what only it knows: `commit`, `parent`, `mujoco`.
     pub fn new(seed: u64, threads: usize) -> Self {
         Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: option_env!("TONY_COMMIT").map(str::to_owned),
+            commit: None,
             os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cpu: cpu_model(),
             cores: thread::available_parallelism().map_or(1, usize::from),
