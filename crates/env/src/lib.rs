@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod check;
 pub mod classic;
 pub mod frame;
 pub mod golden;
@@ -18,6 +19,8 @@ mod registry;
 pub mod safety_gym;
 pub mod space;
 mod state;
+#[cfg(test)]
+mod testing;
 
 pub use registry::{Context, Listing, find, list, make};
 

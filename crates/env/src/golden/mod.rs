@@ -422,3 +422,6 @@ impl<'a> Node<'a> {
         if row.len() == len { Ok(row) } else { Err(self.bad(&format!("has {} numbers, expected {len}", row.len()))) }
     }
 }
+
+#[cfg(test)]
+mod tests;
