@@ -195,6 +195,34 @@ fn equal_states_have_equal_futures() {
 }
 
 #[test]
+fn advancing_from_forward_is_stepping() {
+    let Some(library) = library() else { return };
+    for integrator in ["Euler", "RK4"] {
+        let xml = XML.replace("<option ", &format!("<option integrator=\"{integrator}\" "));
+        let make = || Simulation::new(Model::from_xml(&library, &xml).unwrap()).unwrap();
+        let (mut ours, mut plain) = (make(), make());
+        ours.forward().unwrap();
+        // The ball lands after 0.6 s: 60 rounds of 20 ms go through flight, impact and rest.
+        for round in 0..60 {
+            for simulation in [&mut ours, &mut plain] {
+                simulation.ctrl_mut()[0] = f64::from(round).sin();
+            }
+            ours.advance(10).unwrap();
+            plain.steps(10).unwrap();
+            ours.forward().unwrap();
+            plain.forward().unwrap();
+            assert_eq!(bits(&ours), bits(&plain), "{integrator}, round {round}");
+            assert_eq!(ours.sensordata(), plain.sensordata());
+        }
+        assert_eq!(ours.steps_made(), 600);
+        // An error on the way leaves sensors as they were: read.
+        ours.ctrl_mut()[0] = f64::NAN;
+        ours.advance(2).unwrap_err();
+        assert_eq!(ours.model().options().disableflags, 0);
+    }
+}
+
+#[test]
 fn threads_change_no_bit() {
     let Some(library) = library() else { return };
     let run = |library: &Library| {
