@@ -17,7 +17,7 @@ pub struct Args {
     /// The environment.
     env: String,
     /// Recorded trajectories of the task to compare with.
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     golden: Vec<PathBuf>,
     /// Largest difference of one step from a recorded state [default: 1e-9].
     #[arg(long, value_name = "T", requires = "golden")]
@@ -27,7 +27,11 @@ pub struct Args {
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     let listing = tony_env::find(&args.env)?;
     let context = world::context(listing, common.offline)?;
-    let ok = {
+    let ok = if args.golden.is_empty() {
+        let report = tony_env::check::laws(tony_env::make(listing.name, &context)?.as_mut(), listing.random);
+        if common.json { console::print_json(&report)? } else { console::print(laws(&report))? }
+        report.ok
+    } else {
         let report = golden::compare(listing.name, &args.golden, args.tolerance, &context)?;
         if common.json { console::print_json(&report)? } else { console::print(differences(&report))? }
         for file in &report.files {
@@ -39,6 +43,14 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         report.ok
     };
     Ok(if ok { Code::Done } else { Code::Failed })
+}
+
+/// One line a law.
+fn laws(report: &tony_env::check::Report) -> String {
+    let mut rows = vec![vec![report.env.clone(), String::new(), String::new()]];
+    let mark = |ok| if ok { "holds" } else { "BROKEN" };
+    rows.extend(report.laws.iter().map(|law| vec![format!("  {}", law.law), mark(law.ok).to_owned(), law.detail.clone()]));
+    console::table(&rows)
 }
 
 /// One line a file: the largest difference of each block, then where those above nothing are.
