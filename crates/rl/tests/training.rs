@@ -144,7 +144,7 @@ fn settings_that_do_not_fit_are_refused_before_the_first_step() {
     assert!(message(refuse("ppo", "probe-cost", &["hidden=[]"])).contains("layer widths"));
     assert!(message(refuse("ppo", "probe-cost", &["preset=spinning"])).contains("no preset"));
     assert!(message(refuse("ppo", "probe-cost", &["standardise.minibatch=true"])).contains("standardise=false"));
-    assert!(algorithms::find("cpoo").err().unwrap().to_string().contains("did you mean `cpo`"));
+    assert!(algorithms::find("cop").err().unwrap().to_string().contains("did you mean `cpo`"));
 }
 
 #[test]

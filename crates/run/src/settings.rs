@@ -525,9 +525,14 @@ impl Value for Limits {
 /// The candidate that is nearest to what was typed, if one is near enough to be meant.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = typed.to_lowercase();
+    // One slip of the fingers is near in a word of three letters too, where the measure for longer words sees none.
+    let likeness = |candidate: &str| {
+        let slip = typed.len() >= 3 && strsim::damerau_levenshtein(&typed, candidate) <= 1;
+        strsim::jaro_winkler(&typed, candidate).max(if slip { 0.9 } else { 0.0 })
+    };
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&typed, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (likeness(&candidate.to_lowercase()), candidate))
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
