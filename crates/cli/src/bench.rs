@@ -17,7 +17,9 @@ use crate::{Common, console, train, world};
 
 /// Measure speeds.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  tony bench env SafetyPointGoal1\n  tony bench env HalfCheetah --threads 2 --seconds 10 --json\n  tony bench train cpo SafetyPointGoal1")]
+#[command(
+    after_help = "Examples:\n  tony bench env SafetyPointGoal1\n  tony bench env HalfCheetah --threads 2 --seconds 10 --json\n  tony bench train cpo SafetyPointGoal1"
+)]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -159,7 +161,8 @@ fn bench_env(name: &str, threads: NonZeroUsize, seconds: f64, common: Common) ->
     // A task without an engine integrates once a step.
     let physics_rate = env_rate * if physics_a_step > 0.0 { physics_a_step } else { 1.0 };
     let (raw, share) = if raw > 0.0 { (Some(raw), Some(physics_rate / raw)) } else { (None, None) };
-    let reset: f64 = tallies.iter().map(|t| t.reset_seconds * t.steps as f64 / t.step_seconds).sum::<f64>() / tallies.len() as f64;
+    let reset: f64 =
+        tallies.iter().map(|t| t.reset_seconds * t.steps as f64 / t.step_seconds).sum::<f64>() / tallies.len() as f64;
     if common.json {
         console::print_json(&json!({
             "env": listing.name, "threads": threads, "env_steps_per_s": env_rate, "physics_steps_per_s": physics_rate,
@@ -173,7 +176,11 @@ fn bench_env(name: &str, threads: NonZeroUsize, seconds: f64, common: Common) ->
         vec!["physics steps/s".to_owned(), number(physics_rate), String::new()],
     ];
     if let (Some(raw), Some(share)) = (raw, share) {
-        rows.push(vec!["bare physics steps/s".to_owned(), number(raw), "the limit: the physics calls alone".to_owned()]);
+        rows.push(vec![
+            "bare physics steps/s".to_owned(),
+            number(raw),
+            "the limit: the physics calls alone".to_owned(),
+        ]);
         rows.push(vec!["share of the limit".to_owned(), format!("{:.1} %", 100.0 * share), String::new()]);
     }
     rows.push(vec!["a reset costs".to_owned(), format!("{reset:.2}"), "steps".to_owned()]);

@@ -12,7 +12,9 @@ use crate::{Common, console, world};
 /// With --golden, four blocks are compared, of which each decides the next: the compiled model's facts and the reset (within
 /// 1e-12), one step from every recorded state (within the tolerance), and the open loop, which is only told.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  tony check CartPole\n  tony check SafetyPointGoal1 --golden recordings/SafetyPointGoal1-v0-*.json.gz\n  tony check HalfCheetah --golden run.json.gz --tolerance 1e-10 --json")]
+#[command(
+    after_help = "Examples:\n  tony check CartPole\n  tony check SafetyPointGoal1 --golden recordings/SafetyPointGoal1-v0-*.json.gz\n  tony check HalfCheetah --golden run.json.gz --tolerance 1e-10 --json"
+)]
 pub struct Args {
     /// The environment.
     env: String,
@@ -29,15 +31,23 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     let context = world::context(listing, common.offline)?;
     let ok = if args.golden.is_empty() {
         let report = tony_env::check::laws(tony_env::make(listing.name, &context)?.as_mut(), listing.random);
-        if common.json { console::print_json(&report)? } else { console::print(laws(&report))? }
+        if common.json {
+            console::print_json(&report)?
+        } else {
+            console::print(laws(&report))?
+        }
         report.ok
     } else {
         let report = golden::compare(listing.name, &args.golden, args.tolerance, &context)?;
-        if common.json { console::print_json(&report)? } else { console::print(differences(&report))? }
+        if common.json {
+            console::print_json(&report)?
+        } else {
+            console::print(differences(&report))?
+        }
         for file in &report.files {
             if let Some(error) = &file.error {
-                let failure = Failure::failed("golden", error).at(format!("in {}", file.file));
-                failure.hint(format!("tony check {} --golden with a recording of this task", args.env)).report(false);
+                let hint = format!("tony check {} --golden with recordings of this task alone", args.env);
+                Failure::failed("golden", error).hint(hint).report(false);
             }
         }
         report.ok
@@ -49,13 +59,16 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
 fn laws(report: &tony_env::check::Report) -> String {
     let mut rows = vec![vec![report.env.clone(), String::new(), String::new()]];
     let mark = |ok| if ok { "holds" } else { "BROKEN" };
-    rows.extend(report.laws.iter().map(|law| vec![format!("  {}", law.law), mark(law.ok).to_owned(), law.detail.clone()]));
+    rows.extend(
+        report.laws.iter().map(|law| vec![format!("  {}", law.law), mark(law.ok).to_owned(), law.detail.clone()]),
+    );
     console::table(&rows)
 }
 
 /// One line a file: the largest difference of each block, then where those above nothing are.
 fn differences(report: &golden::Report) -> String {
-    let header = ["FILE", "OK", "MODEL", "RESET", "FROM SEED", "CHECKS", "OBS", "REWARD", "COST", "OPEN LOOP ABOVE 1e-6"];
+    let header =
+        ["FILE", "OK", "MODEL", "RESET", "FROM SEED", "CHECKS", "OBS", "REWARD", "COST", "OPEN LOOP ABOVE 1e-6"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     let number = |x: Option<f64>| match x {
         Some(x) if x == golden::MISFIT => "misfit".to_owned(),
@@ -83,7 +96,10 @@ fn differences(report: &golden::Report) -> String {
             open.unwrap_or_else(|| "-".to_owned()),
         ]);
         let places = file.worst.iter().filter(|_| !file.ok);
-        worst.extend(places.map(|p| format!("{name}: {} differs most in {}: {}", p.block, p.quantity, number(Some(p.difference)))));
+        worst
+            .extend(places.map(|p| {
+                format!("{name}: {} differs most in {}: {}", p.block, p.quantity, number(Some(p.difference)))
+            }));
     }
     worst.insert(0, console::table(&rows));
     worst.join("\n")

@@ -8,14 +8,15 @@ use crate::failure::{Code, Result};
 use crate::report::{Comparison, FINAL_UPDATES, RunReport, compare_report};
 use crate::{Common, console};
 
-
 /// Compare runs, grouped by algorithm and environment.
 ///
 /// The final value of a run is the mean over its last five updates. A group shows the interquartile mean over its seeds with
 /// a 95 % bootstrap interval, and the share of seeds whose costs ended within their limits; a pair shows the probability
 /// that a seed of the one has a higher return than a seed of the other.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  tony compare runs/*\n  tony compare runs/cpo-* runs/ppo-lag-* --html compare.html\n  tony compare runs/* --json")]
+#[command(
+    after_help = "Examples:\n  tony compare runs/*\n  tony compare runs/cpo-* runs/ppo-lag-* --html compare.html\n  tony compare runs/* --json"
+)]
 pub struct Args {
     /// Run folders.
     #[arg(required = true, value_name = "RUN")]
@@ -44,7 +45,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
 /// The groups, then the pairs.
 fn text(comparison: &Comparison) -> String {
     let stat = |stat: &Option<Stat>| stat.as_ref().map_or("-".to_owned(), console::stat);
-    let mut rows = vec![["ALGORITHM", "ENVIRONMENT", "SEEDS", "RETURN", "COST", "LIMIT", "WITHIN"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["ALGORITHM", "ENVIRONMENT", "SEEDS", "RETURN", "COST", "LIMIT", "WITHIN"].map(str::to_owned).to_vec()];
     rows.extend(comparison.groups.iter().map(|group| {
         vec![
             group.algo.clone(),
@@ -56,13 +58,20 @@ fn text(comparison: &Comparison) -> String {
             group.within_limit.map_or("-".to_owned(), |share| format!("{:.0} %", 100.0 * share)),
         ]
     }));
-    let mut text = format!("Interquartile mean [95 % interval] over seeds of the mean over the last {FINAL_UPDATES} updates\n{}", console::table(&rows));
-    let pairs = comparison.pairs.iter().map(|pair| {
-        vec![format!("P({} > {})", pair.a, pair.b), console::stat(&pair.p_improvement), pair.env.clone()]
-    });
+    let mut text = format!(
+        "Interquartile mean [95 % interval] over seeds of the mean over the last {FINAL_UPDATES} updates\n{}",
+        console::table(&rows)
+    );
+    let pairs = comparison
+        .pairs
+        .iter()
+        .map(|pair| vec![format!("P({} > {})", pair.a, pair.b), console::stat(&pair.p_improvement), pair.env.clone()]);
     let pairs: Vec<Vec<String>> = pairs.collect();
     if !pairs.is_empty() {
-        text.push_str(&format!("\n\nProbability that a seed of the one has a higher return than a seed of the other\n{}", console::table(&pairs)));
+        text.push_str(&format!(
+            "\n\nProbability that a seed of the one has a higher return than a seed of the other\n{}",
+            console::table(&pairs)
+        ));
     }
     text
 }

@@ -8,7 +8,9 @@ use crate::failure::{Code, Result};
 
 /// Print a completion script for a shell.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  tony completions bash > ~/.local/share/bash-completion/completions/tony\n  tony completions fish > ~/.config/fish/completions/tony.fish")]
+#[command(
+    after_help = "Examples:\n  tony completions bash > ~/.local/share/bash-completion/completions/tony\n  tony completions fish > ~/.config/fish/completions/tony.fish"
+)]
 pub struct Args {
     /// The shell to write for.
     shell: Shell,

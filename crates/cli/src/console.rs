@@ -62,10 +62,10 @@ pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cell = |row: &[String], c: usize| row.get(c).map_or(0, |t| t.chars().count());
     let widths: Vec<usize> = (0..columns).map(|c| rows.iter().map(|r| cell(r, c)).max().unwrap_or(0)).collect();
-    let numeric = |t: &str| t.is_empty() || t == "-" || t.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+');
-    let right: Vec<bool> = (0..columns)
-        .map(|c| rows.len() > 1 && rows[1..].iter().all(|r| r.get(c).is_none_or(|t| numeric(t))))
-        .collect();
+    let numeric =
+        |t: &str| t.is_empty() || t == "-" || t.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+');
+    let right: Vec<bool> =
+        (0..columns).map(|c| rows.len() > 1 && rows[1..].iter().all(|r| r.get(c).is_none_or(|t| numeric(t)))).collect();
     let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
         let mut line = String::new();
@@ -158,6 +158,9 @@ mod tests {
     #[test]
     fn tables_align_numbers_right_and_words_left() {
         let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
-        assert_eq!(table(&[row("name", "n"), row("a", "10"), row("longer", "7")]), "name     n\na       10\nlonger   7");
+        assert_eq!(
+            table(&[row("name", "n"), row("a", "10"), row("longer", "7")]),
+            "name     n\na       10\nlonger   7"
+        );
     }
 }

@@ -10,7 +10,9 @@ use crate::{Common, console};
 
 /// Look at this machine: what is here, what is missing, and what that would enable.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  tony doctor\n  tony doctor --fix        fetch what is missing\n  tony doctor --json")]
+#[command(
+    after_help = "Examples:\n  tony doctor\n  tony doctor --fix        fetch what is missing\n  tony doctor --json"
+)]
 pub struct Args {
     /// Fetch and mend what can be.
     #[arg(long)]
@@ -42,7 +44,10 @@ const CHECKS: &[Check] = &[
     Check { look: processor, mend: None },
     Check { look: mujoco, mend: Some(fetch_mujoco) },
     Check { look: pip, mend: None },
-    Check { look: || python("tensorboard", "tensorboard --logdir runs: the curves of many runs side by side"), mend: None },
+    Check {
+        look: || python("tensorboard", "tensorboard --logdir runs: the curves of many runs side by side"),
+        mend: None,
+    },
     Check { look: || python("safetensors", "reading checkpoints from Python"), mend: None },
 ];
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use tony_env::recording::{Recorder, Recording};
 use tony_env::Env;
+use tony_env::recording::{Recorder, Recording};
 use tony_rl::Policy;
 use tony_run::{Loaded, RunFolder, RunView, Stat, stats};
 
@@ -13,7 +13,9 @@ use crate::{Common, console, world};
 
 /// Measure a trained agent in fresh episodes.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  tony eval runs/cpo-SafetyPointGoal1-0001\n  tony eval runs/cpo-SafetyPointGoal1-0001 --episodes 100 --seed 7 --json")]
+#[command(
+    after_help = "Examples:\n  tony eval runs/cpo-SafetyPointGoal1-0001\n  tony eval runs/cpo-SafetyPointGoal1-0001 --episodes 100 --seed 7 --json"
+)]
 pub struct Args {
     /// The run folder.
     run: PathBuf,
@@ -51,7 +53,14 @@ pub fn measure(task: &Task, policy: &dyn Policy, env: &mut dyn Env) -> Result<(E
             return;
         }
         match step {
-            None => recorders.push(Recorder::new(&spec.name, seed, steps, 1.0 / env.step_seconds(), &spec.costs, &env.frame())),
+            None => recorders.push(Recorder::new(
+                &spec.name,
+                seed,
+                steps,
+                1.0 / env.step_seconds(),
+                &spec.costs,
+                &env.frame(),
+            )),
             Some(step) => recorders[episode].push(&env.frame(), step.reward, costs),
         }
     })?;
@@ -90,7 +99,14 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     let mut env = world::make(&view.plan().env, 1, common.offline)?.remove(0);
     let policy = tony_rl::load_policy(&loaded.policy, env.spec())?;
     let seed = args.seed.unwrap_or(view.manifest().seed);
-    let task = Task { run: &args.run, checkpoint: &loaded.name, steps: loaded.steps, episodes: args.episodes.get(), recorded: 0, seed };
+    let task = Task {
+        run: &args.run,
+        checkpoint: &loaded.name,
+        steps: loaded.steps,
+        episodes: args.episodes.get(),
+        recorded: 0,
+        seed,
+    };
     let (result, _) = measure(&task, policy.as_ref(), env.as_mut())?;
     if common.json {
         console::print_json(&result)?;
@@ -101,7 +117,10 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         rows.extend(result.costs.iter().map(|(name, cost)| row(name, cost)));
         rows.push(row("length", &result.length));
         let Evaluation { run, checkpoint, episodes, .. } = &result;
-        console::print(format!("{run}, checkpoint {checkpoint}, {episodes} episodes from seed {seed}\n{}", console::table(&rows)))?;
+        console::print(format!(
+            "{run}, checkpoint {checkpoint}, {episodes} episodes from seed {seed}\n{}",
+            console::table(&rows)
+        ))?;
     }
     Ok(Code::Done)
 }

@@ -96,7 +96,8 @@ impl Failure {
         }
         console::note(text);
         if json {
-            let message = self.place.as_ref().map_or_else(|| self.what.clone(), |place| format!("{}\n{place}", self.what));
+            let message =
+                self.place.as_ref().map_or_else(|| self.what.clone(), |place| format!("{}\n{place}", self.what));
             let object = json!({"error": {"kind": self.kind, "message": message, "try": self.hint}});
             // Nobody reading is no reason to fail in another way.
             let _ = writeln!(io::stdout().lock(), "{object}");
@@ -123,7 +124,11 @@ fn corrected(wrong: &str, right: &str) -> String {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe { Self::failed(CLOSED_PIPE, error) } else { tony_run::Error::Io(error).into() }
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::failed(CLOSED_PIPE, error)
+        } else {
+            tony_run::Error::Io(error).into()
+        }
     }
 }
 
@@ -199,7 +204,8 @@ impl From<clap::Error> for Failure {
             })
         };
         let wrong = context(&[ContextKind::InvalidSubcommand, ContextKind::InvalidValue, ContextKind::InvalidArg]);
-        let right = context(&[ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue, ContextKind::SuggestedArg]);
+        let right =
+            context(&[ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue, ContextKind::SuggestedArg]);
         let verbs = crate::Cli::command();
         let verb = std::env::args().skip(1).find(|word| verbs.find_subcommand(word).is_some());
         let hint = match (wrong, right) {

@@ -11,7 +11,9 @@ use crate::{Common, console, train};
 
 /// Show algorithms, environments or runs.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  tony list algos\n  tony list algos cpo        its settings, presets and paper\n  tony list envs\n  tony list runs\n  tony list runs /data/runs --json")]
+#[command(
+    after_help = "Examples:\n  tony list algos\n  tony list algos cpo        its settings, presets and paper\n  tony list envs\n  tony list runs\n  tony list runs /data/runs --json"
+)]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -38,11 +40,17 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     match &args.what {
         What::Algos { name: Some(name) } => {
             let entry = train::algorithm(name)?;
-            if common.json { console::print_json(&[algorithm_json(entry)])? } else { console::print(algorithm_page(entry))? }
+            if common.json {
+                console::print_json(&[algorithm_json(entry)])?
+            } else {
+                console::print(algorithm_page(entry))?
+            }
         }
         What::Algos { name: None } => {
             let rows = algorithms::list().iter().map(|a| [a.name, a.title, a.summary]);
-            show(common, ["NAME", "TITLE", "WHAT IT IS"], rows, || algorithms::list().iter().map(algorithm_json).collect())?;
+            show(common, ["NAME", "TITLE", "WHAT IT IS"], rows, || {
+                algorithms::list().iter().map(algorithm_json).collect()
+            })?;
         }
         What::Envs => {
             let rows = tony_env::list().iter().map(|e| [e.name, e.family, e.summary]);
@@ -89,7 +97,8 @@ fn runs(folder: &Path, common: Common) -> Result<()> {
         console::note(format!("no runs in {}\ntry: tony train cpo SafetyPointGoal1", folder.display()));
         return Ok(());
     }
-    let mut rows = vec![["RUN", "ALGORITHM", "ENVIRONMENT", "STEPS", "RETURN", "COST", "STATE"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["RUN", "ALGORITHM", "ENVIRONMENT", "STEPS", "RETURN", "COST", "STATE"].map(str::to_owned).to_vec()];
     rows.extend(runs.iter().map(|run| {
         vec![
             run.path.display().to_string(),

@@ -80,7 +80,8 @@ fn draw(frame: &mut Frame, progress: &Progress, stopping: bool) {
     let sparks = if area.height >= 12 && area.width >= 50 { 4 } else { 0 };
     let rows = [1, 1, 1 + progress.channels.len() as u16].map(Constraint::Length);
     let [head, gauge, numbers] = rows;
-    let parts = [head, gauge, numbers, charts, Constraint::Length(sparks), Constraint::Length(1), Constraint::Length(1)];
+    let parts =
+        [head, gauge, numbers, charts, Constraint::Length(sparks), Constraint::Length(1), Constraint::Length(1)];
     let [head, gauge, numbers, charts, sparks, phases, foot] = Layout::vertical(parts).areas(area);
 
     let title = Line::from(vec![progress.title.as_str().bold(), " on ".into(), progress.env.as_str().bold()]);
@@ -100,7 +101,11 @@ fn draw(frame: &mut Frame, progress: &Progress, stopping: bool) {
     draw_charts(frame, charts, progress, &history);
     draw_sparks(frame, sparks, &history);
     frame.render_widget(phase_line(history.last()), phases);
-    let words = if stopping { "stopping after this update; Ctrl-C again leaves at once" } else { "q or Ctrl-C: stop after this update, to be resumed" };
+    let words = if stopping {
+        "stopping after this update; Ctrl-C again leaves at once"
+    } else {
+        "q or Ctrl-C: stop after this update, to be resumed"
+    };
     let color = if stopping { Color::Yellow } else { Color::DarkGray };
     frame.render_widget(Line::from(vec![words.fg(color), format!("   {}", progress.run).fg(Color::DarkGray)]), foot);
 }
@@ -114,7 +119,11 @@ fn last(history: &[Metrics], name: &str) -> Option<f64> {
 fn number_lines<'a>(progress: &'a Progress, history: &[Metrics]) -> Vec<Line<'a>> {
     let ret = short_or_dash(last(history, "Metrics/EpRet"));
     let length = short_or_dash(last(history, "Metrics/EpLen"));
-    let mut lines = vec![Line::from(vec![Span::from(format!("{:<12}", "return")), ret.bold(), format!("   episode length {length}").into()])];
+    let mut lines = vec![Line::from(vec![
+        Span::from(format!("{:<12}", "return")),
+        ret.bold(),
+        format!("   episode length {length}").into(),
+    ])];
     for channel in &progress.channels {
         let value = last(history, &channel.metric);
         let verdict = match (value, channel.limit) {
@@ -135,7 +144,8 @@ fn draw_charts(frame: &mut Frame, area: Rect, progress: &Progress, history: &[Me
         return;
     }
     let ret = Channel { name: "return".into(), metric: "Metrics/EpRet".into(), limit: None };
-    let shown: Vec<&Channel> = std::iter::once(&ret).chain(&progress.channels).take(usize::from(area.width / 25)).collect();
+    let shown: Vec<&Channel> =
+        std::iter::once(&ret).chain(&progress.channels).take(usize::from(area.width / 25)).collect();
     let areas = Layout::horizontal(shown.iter().map(|_| Constraint::Fill(1))).split(area);
     for (channel, &area) in shown.into_iter().zip(areas.iter()) {
         let point = |m: &Metrics| Some((m.get("steps")?, m.get(&channel.metric)?));
@@ -147,9 +157,12 @@ fn draw_charts(frame: &mut Frame, area: Rect, progress: &Progress, history: &[Me
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
         let margin = 0.05 * (high - low).max(1e-6);
         let bounds = [low - margin, high + margin];
-        let set = |data, color| Dataset::default().data(data).marker(Marker::Braille).graph_type(GraphType::Line).fg(color);
+        let set =
+            |data, color| Dataset::default().data(data).marker(Marker::Braille).graph_type(GraphType::Line).fg(color);
         let chart = Chart::new(vec![set(&line, Color::Red), set(&curve, Color::Cyan)])
-            .block(Block::bordered().title(format!(" {} ", channel.name)).border_style(Style::new().fg(Color::DarkGray)))
+            .block(
+                Block::bordered().title(format!(" {} ", channel.name)).border_style(Style::new().fg(Color::DarkGray)),
+            )
             .x_axis(Axis::default().bounds(ends))
             .y_axis(Axis::default().bounds(bounds).labels([short(low), short(high)]));
         frame.render_widget(chart, area);
@@ -159,7 +172,8 @@ fn draw_charts(frame: &mut Frame, area: Rect, progress: &Progress, history: &[Me
 /// Multipliers and the KL divergence, as sparklines.
 fn draw_sparks(frame: &mut Frame, area: Rect, history: &[Metrics]) {
     let Some(newest) = history.last().filter(|_| !area.is_empty()) else { return };
-    let mut names: Vec<&str> = newest.iter().map(|(name, _)| name).filter(|name| name.starts_with(MULTIPLIER)).collect();
+    let mut names: Vec<&str> =
+        newest.iter().map(|(name, _)| name).filter(|name| name.starts_with(MULTIPLIER)).collect();
     names.extend(["Train/KL", "Train/Entropy", "Time/FPS"]);
     names.truncate(usize::from(area.width / 20));
     let areas = Layout::horizontal(names.iter().map(|_| Constraint::Fill(1))).split(area);
@@ -192,8 +206,11 @@ fn phase_line(newest: Option<&Metrics>) -> Line<'static> {
 }
 
 /// Parts of an update's time: name, metric in seconds, colour.
-const PHASES: [(&str, &str, Color); 3] =
-    [("physics", "Time/Physics", Color::Green), ("policy", "Time/Policy", Color::Magenta), ("update", "Time/Update", Color::Yellow)];
+const PHASES: [(&str, &str, Color); 3] = [
+    ("physics", "Time/Physics", Color::Green),
+    ("policy", "Time/Policy", Color::Magenta),
+    ("update", "Time/Update", Color::Yellow),
+];
 
 #[cfg(test)]
 mod tests {
@@ -209,12 +226,20 @@ mod tests {
         let metrics = |update: u64| {
             let mut metrics = Metrics::new();
             let x = update as f64;
-            let values = [("steps", 20_000.0 * x), ("Metrics/EpRet", x), ("Metrics/EpCost", 80.0 - x), ("Cost/hazards", 3.0)];
-            let more = [(MULTIPLIER, 0.1 * x), ("Train/KL", 0.01), ("Time/Physics", 3.0), ("Time/Policy", 1.0), ("Time/Update", 1.0)];
+            let values =
+                [("steps", 20_000.0 * x), ("Metrics/EpRet", x), ("Metrics/EpCost", 80.0 - x), ("Cost/hazards", 3.0)];
+            let more = [
+                (MULTIPLIER, 0.1 * x),
+                ("Train/KL", 0.01),
+                ("Time/Physics", 3.0),
+                ("Time/Policy", 1.0),
+                ("Time/Update", 1.0),
+            ];
             values.iter().chain(&more).for_each(|(name, value)| metrics.set(name, *value));
             metrics
         };
-        let channel = |name: &str, metric: &str, limit| Channel { name: name.into(), metric: metric.into(), limit: Some(limit) };
+        let channel =
+            |name: &str, metric: &str, limit| Channel { name: name.into(), metric: metric.into(), limit: Some(limit) };
         Progress {
             title: "Constrained Policy Optimization".into(),
             env: "SafetyPointGoal1-v0".into(),

@@ -12,7 +12,9 @@ use crate::{Common, console, eval, report, world};
 
 /// Write a replay page: a run's policy, or random actions in an environment.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  tony play runs/cpo-SafetyPointGoal1-0001\n  tony play runs/cpo-SafetyPointGoal1-0001 --episodes 5 --html replay.html\n  tony play SafetyCarGoal2        random actions, to see the task")]
+#[command(
+    after_help = "Examples:\n  tony play runs/cpo-SafetyPointGoal1-0001\n  tony play runs/cpo-SafetyPointGoal1-0001 --episodes 5 --html replay.html\n  tony play SafetyCarGoal2        random actions, to see the task"
+)]
 pub struct Args {
     /// A run folder, or the name of an environment.
     #[arg(value_name = "RUN or ENV")]

@@ -114,8 +114,8 @@ pub const MULTIPLIER: &str = "Metrics/LagrangeMultiplier";
 
 /// Lines between two header lines.
 const HEADER_EVERY: usize = 25;
-/// Width of a column.
-const WIDTH: usize = 11;
+/// Width of a column, at least.
+const WIDTH: usize = 10;
 
 /// One aligned line an update, under a header now and then.
 #[derive(Default)]
@@ -127,7 +127,8 @@ impl Lines {
     /// The lines that an update adds.
     pub fn next(&mut self, columns: &[(String, String)]) -> String {
         let row = |cell: fn(&(String, String)) -> &String| {
-            columns.iter().map(|c| format!("{:>WIDTH$}", cell(c))).collect::<Vec<_>>().join(" ")
+            let cells = columns.iter().map(|c| format!("{:>width$}", cell(c), width = WIDTH.max(c.0.chars().count())));
+            cells.collect::<Vec<_>>().join(" ")
         };
         let header = if self.printed.is_multiple_of(HEADER_EVERY) { row(|c| &c.0) + "\n" } else { String::new() };
         self.printed += 1;

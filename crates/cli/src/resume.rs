@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use tony_rl::Trainer;
-use tony_run::{Error, Field, Plan, RunFolder, RunState, Source};
+use tony_run::{Error, Field, Plan, RunFolder, Source};
 
 use crate::failure::{Code, Result};
 use crate::training::Training;
@@ -12,7 +12,9 @@ use crate::{Common, console, train, training, world};
 
 /// Go on with a run, bit for bit as if it had never stopped.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  tony resume runs/cpo-SafetyPointGoal1-0001\n  tony resume runs/cpo-SafetyPointGoal1-0001 --steps 2000000")]
+#[command(
+    after_help = "Examples:\n  tony resume runs/cpo-SafetyPointGoal1-0001\n  tony resume runs/cpo-SafetyPointGoal1-0001 --steps 2000000"
+)]
 pub struct Args {
     /// The run folder.
     run: PathBuf,
@@ -47,7 +49,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             None => console::note("no checkpoint was ever committed: starting over"),
         }
         let total: u64 = train::number(&plan, "steps")?;
-        if folder.state()? == RunState::Finished && trainer.steps() >= total {
+        if folder.exit()?.is_some_and(|exit| exit.code == 0) && trainer.steps() >= total {
             let steps = console::thousands(trainer.steps());
             console::note(format!("{} is finished ({steps} steps); `--steps N` would go on", args.run.display()));
         }
@@ -56,7 +58,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         if args.steps.is_some() {
             folder.set_plan(&plan)?;
         }
-        let training = Training { folder, trainer, plan, costs, title: entry.title, before, threads, quiet: args.quiet };
+        let training =
+            Training { folder, trainer, plan, costs, title: entry.title, before, threads, quiet: args.quiet };
         training::run(training, common)
     })
 }

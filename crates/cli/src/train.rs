@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::builder::StyledStr;
-use tony_rl::algorithms::{self, Entry};
 use tony_rl::Trainer;
+use tony_rl::algorithms::{self, Entry};
 use tony_run::{Layer, Manifest, Plan, RunFolder};
 
 use crate::failure::{Code, Failure, Result};
@@ -73,7 +73,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             Some(dir) => RunFolder::create(dir, &plan, &manifest)?,
             None => RunFolder::create_in(Path::new("runs"), &plan, &manifest)?,
         };
-        let training = Training { folder, trainer, plan, costs, title: entry.title, before: (0, 0.0), threads, quiet: args.quiet };
+        let training =
+            Training { folder, trainer, plan, costs, title: entry.title, before: (0, 0.0), threads, quiet: args.quiet };
         training::run(training, common)
     })
 }

@@ -60,7 +60,13 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
         history: Mutex::default(),
     });
     // Results alone go to standard output where a program reads it.
-    let say = |text: &str| if common.json { console::note(text) } else { let _ = console::print(text); };
+    let say = |text: &str| {
+        if common.json {
+            console::note(text)
+        } else {
+            let _ = console::print(text);
+        }
+    };
     if !training.quiet {
         say(&headline(&training, total));
     }
@@ -68,6 +74,15 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
         true => Some(Panel::start(progress.clone(), stop.clone())?),
         false => None,
     };
+    let resume = format!("tony resume {}", progress.run);
+    let last_words = resume.clone();
+    tony_mujoco::on_fatal(move |text| {
+        // The library has told it, but on a screen that goes away.
+        if console::on_screen() {
+            console::leave_screen();
+            console::note(format!("error: {text}\ntry: {last_words}"));
+        }
+    });
     let mut lines = Lines::default();
     let outcome = training.trainer.run(&mut training.folder, total, &control, &mut |metrics| {
         progress.push(metrics);
@@ -80,7 +95,6 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
     for warning in training.folder.take_warnings() {
         console::note(format!("warning: {warning}"));
     }
-    let resume = format!("tony resume {}", progress.run);
     let (updates, seconds) = progress.done().unwrap_or(training.before);
     let exit = |code: Code, reason: String| Exit {
         code: code as i32,
@@ -107,7 +121,9 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
                 console::thousands(total)
             ));
             if common.json {
-                console::print_json(&json!({"run": progress.run, "steps": exit.steps, "seconds": exit.seconds, "final": null, "resume": resume}))?;
+                console::print_json(
+                    &json!({"run": progress.run, "steps": exit.steps, "seconds": exit.seconds, "final": null, "resume": resume}),
+                )?;
             }
             Ok(stop.code())
         }
@@ -188,7 +204,8 @@ fn summary(progress: &Progress, exit: &Exit, evaluation: &Evaluation) -> String 
     let mut rows = vec![vec!["  return".to_owned(), console::stat(&evaluation.total)]];
     for (name, cost) in &evaluation.costs {
         let limit = progress.channels.iter().find(|c| &c.name == name).and_then(|c| c.limit);
-        let verdict = limit.map(|limit| format!("{} the limit {limit}", if cost.mean <= limit { "within" } else { "over" }));
+        let verdict =
+            limit.map(|limit| format!("{} the limit {limit}", if cost.mean <= limit { "within" } else { "over" }));
         rows.push(vec![format!("  {name}"), console::stat(cost), verdict.unwrap_or_default()]);
     }
     rows.push(vec!["  length".to_owned(), console::stat(&evaluation.length)]);

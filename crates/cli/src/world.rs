@@ -27,6 +27,7 @@ pub fn make(name: &str, n: usize, offline: bool) -> Result<Vec<Box<dyn Env>>> {
 pub fn with_threads<T: Send>(threads: Option<NonZeroUsize>, work: impl FnOnce(usize) -> Result<T> + Send) -> Result<T> {
     let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| Failure::failed("threads", format!("{threads} threads cannot be started: {error}")))?;
+    let pool =
+        pool.map_err(|error| Failure::failed("threads", format!("{threads} threads cannot be started: {error}")))?;
     pool.install(|| work(threads))
 }

@@ -13,13 +13,19 @@ use common::{Place, SHORT, checkpoints, mujoco, newest, send, wait_until};
 #[test]
 fn unknown_names_are_told_with_the_nearest_known_one() {
     let place = Place::new();
-    place.tony("train cpoo SafetyPointGoal1").fails(2, &["no algorithm is called `cpoo`", "try: tony train cpo SafetyPointGoal1"]);
-    place.tony("train ppo CartPol").fails(2, &["no environment is called `CartPol`", "try: tony train ppo CartPole-v1"]);
+    place
+        .tony("train cpoo SafetyPointGoal1")
+        .fails(2, &["no algorithm is called `cpoo`", "try: tony train cpo SafetyPointGoal1"]);
+    place
+        .tony("train ppo CartPol")
+        .fails(2, &["no environment is called `CartPol`", "try: tony train ppo CartPole-v1"]);
     place.tony("train xyzzyx CartPole").fails(2, &["no algorithm is called `xyzzyx`", "try: tony list algos"]);
     place.tony("train ppo CartPole gama=0.9").fails(2, &["unknown setting `gama`", "gamma", "try: "]);
     place.tony("train ppo CartPole preset=sb4").fails(2, &["no preset `sb4`", "sb3", "try: tony list algos ppo"]);
     place.tony("trian ppo CartPole").fails(2, &["unrecognized subcommand 'trian'", "try: tony train ppo CartPole"]);
-    place.tony("train ppo CartPole --stesp 10").fails(2, &["unexpected argument '--stesp'", "try: tony train ppo CartPole --steps 10"]);
+    place
+        .tony("train ppo CartPole --stesp 10")
+        .fails(2, &["unexpected argument '--stesp'", "try: tony train ppo CartPole --steps 10"]);
     place.tony("eval nowhere").fails(2, &["nowhere is not a run", "try: tony list runs"]);
     assert!(!place.path().join("runs").exists(), "a run folder was made for a command that could not be meant");
 }
@@ -32,9 +38,13 @@ fn values_of_the_wrong_type_or_out_of_range_are_refused_before_the_first_step() 
     place.tony("train ppo CartPole gamma=1.5").fails(2, &["setting `gamma` cannot be `1.5`", "try: "]);
     place.tony("train ppo CartPole hidden=64,x").fails(2, &["setting `hidden` cannot be `64,x`", "try: "]);
     place.tony("train ppo CartPole gamma").fails(2, &["`gamma` is not of the form key=value", "try: "]);
-    place.tony("train ppo CartPole --threads 0").fails(2, &["invalid value '0' for '--threads <N>'", "try: tony train --help"]);
+    place
+        .tony("train ppo CartPole --threads 0")
+        .fails(2, &["invalid value '0' for '--threads <N>'", "try: tony train --help"]);
     place.tony("train cpo CartPole").fails(2, &["no costs", "try: "]);
-    place.tony("train").fails(2, &["required arguments were not provided", "usage: tony train", "try: tony train --help"]);
+    place
+        .tony("train")
+        .fails(2, &["required arguments were not provided", "usage: tony train", "try: tony train --help"]);
     place.tony("eval x --episodes 0").fails(2, &["invalid value '0' for '--episodes <N>'"]);
     assert!(!place.path().join("runs").exists());
 }
@@ -216,7 +226,11 @@ struct Mount(std::path::PathBuf);
 impl Mount {
     fn new(path: &Path, options: &str) -> Option<Self> {
         fs::create_dir_all(path).unwrap();
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(path).stderr(Stdio::null()).status();
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(path)
+            .stderr(Stdio::null())
+            .status();
         let mounted = done.is_ok_and(|status| status.success());
         if !mounted {
             eprintln!("skipped: this user may not mount a tmpfs");
@@ -264,7 +278,9 @@ fn a_read_only_folder_is_told() {
     let run = place.trained("fixed/run");
     let before = newest(&run);
     mount.set("ro");
-    place.tony(&format!("train ppo CartPole --out fixed/other {SHORT}")).fails(1, &["ead-only file system", "fixed", "try: "]);
+    place
+        .tony(&format!("train ppo CartPole --out fixed/other {SHORT}"))
+        .fails(1, &["ead-only file system", "fixed", "try: "]);
     place.tony("resume fixed/run --steps 8000").fails(1, &["ead-only file system", "fixed", "try: "]);
     // What only reads still works.
     place.tony("eval fixed/run --episodes 2").works();

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 #[track_caller]
 fn is_stat(value: &Value, n: u64) {
-    let [mean, lo, hi] = ["mean", "lo", "hi"].map(|key| value[key].as_f64().unwrap_or_else(|| panic!("no {key} in {value}")));
+    let [mean, lo, hi] =
+        ["mean", "lo", "hi"].map(|key| value[key].as_f64().unwrap_or_else(|| panic!("no {key} in {value}")));
     assert!(lo <= mean && mean <= hi, "{value}");
     assert_eq!(value["n"], n, "{value}");
 }
@@ -35,7 +36,11 @@ fn train_and_eval_and_play() {
     assert_eq!(evaluated["costs"], serde_json::json!({}));
     is_stat(&evaluated["return"], 7);
     is_stat(&evaluated["length"], 7);
-    assert_eq!(place.tony("eval run --episodes 7 --seed 3 --json").json(), evaluated, "an evaluation is a function of its seed");
+    assert_eq!(
+        place.tony("eval run --episodes 7 --seed 3 --json").json(),
+        evaluated,
+        "an evaluation is a function of its seed"
+    );
 
     for what in ["run", "CartPole"] {
         let played = place.tony(&format!("play {what} --episodes 2 --json")).works().json();
@@ -124,13 +129,23 @@ fn doctor() {
 #[test]
 fn doctor_without_the_library() {
     let place = Place::new();
-    let output = place.command("doctor --json --offline").env("XDG_CACHE_HOME", place.path()).env_remove("TONY_MUJOCO").output().unwrap();
+    let output = place
+        .command("doctor --json --offline")
+        .env("XDG_CACHE_HOME", place.path())
+        .env_remove("TONY_MUJOCO")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     let mujoco = told["items"].as_array().unwrap().iter().find(|item| item["name"] == "mujoco").unwrap();
     assert_eq!(mujoco["ok"], false);
     assert!(mujoco["fix"].as_str().unwrap().contains("tony doctor --fix"));
-    let output = place.command("train cpo SafetyPointGoal1 --offline").env("XDG_CACHE_HOME", place.path()).env_remove("TONY_MUJOCO").output().unwrap();
+    let output = place
+        .command("train cpo SafetyPointGoal1 --offline")
+        .env("XDG_CACHE_HOME", place.path())
+        .env_remove("TONY_MUJOCO")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.starts_with("error: MuJoCo") && said.contains("\ntry: "), "{said}");
@@ -156,7 +171,8 @@ fn bench() {
     assert_eq!(told["threads"], 1);
     assert!(told["env_steps_per_s"].as_f64().unwrap() > 0.0);
     assert!(told["raw_physics_steps_per_s"].is_null() && told["share_of_limit"].is_null());
-    let told = place.tony("bench train ppo CartPole --steps 4000 steps_per_update=1000 --threads 1 --json").works().json();
+    let told =
+        place.tony("bench train ppo CartPole --steps 4000 steps_per_update=1000 --threads 1 --json").works().json();
     let share = ["physics", "policy", "update", "other"].map(|part| told["share"][part].as_f64().unwrap());
     // Four shares that were rounded to f64 once each.
     assert!((share.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{share:?}");

@@ -23,7 +23,8 @@ fn killed_is_unbroken(place: &Place, train: &str, stream: &mut Stream) {
         child.wait().unwrap();
         kills += 1;
         // A run that was killed before its folder was whole is no run yet: it begins again.
-        let whole = place.tony("list runs . --json").json().as_array().unwrap().iter().any(|run| run["name"] == "killed");
+        let whole =
+            place.tony("list runs . --json").json().as_array().unwrap().iter().any(|run| run["name"] == "killed");
         if !whole {
             let _ = std::fs::remove_dir_all(&run);
         }
@@ -32,7 +33,8 @@ fn killed_is_unbroken(place: &Place, train: &str, stream: &mut Stream) {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     eprintln!("{train}: killed {kills} times");
     assert_eq!(newest(&run), newest(&place.path().join("unbroken")), "{train}");
-    let lines = |run: &str| std::fs::read_to_string(place.path().join(run).join("metrics.jsonl")).unwrap().lines().count();
+    let lines =
+        |run: &str| std::fs::read_to_string(place.path().join(run).join("metrics.jsonl")).unwrap().lines().count();
     assert_eq!(lines("killed"), lines("unbroken"), "an update is missing or told twice");
     std::fs::remove_dir_all(place.path().join("killed")).unwrap();
     std::fs::remove_dir_all(place.path().join("unbroken")).unwrap();
@@ -94,15 +96,23 @@ fn signals_stop_cleanly_and_the_run_goes_on() {
     // Long enough that it never ends by itself, and updates long enough to hit one in the middle.
     let train = "train ppo CartPole --steps 100000000 steps_per_update=2000 envs=2";
     for (signal, code) in [("TERM", 75), ("INT", 130)] {
-        let child = place.command(&format!("{train} --out {signal}")).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let child = place
+            .command(&format!("{train} --out {signal}"))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
         let run = place.path().join(signal);
-        wait_until("the first update", || std::fs::read_to_string(run.join("metrics.jsonl")).is_ok_and(|text| !text.is_empty()));
+        wait_until("the first update", || {
+            std::fs::read_to_string(run.join("metrics.jsonl")).is_ok_and(|text| !text.is_empty())
+        });
         send(&child, signal);
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains(&format!("try: tony resume {signal}")), "{said}");
-        let exit: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(run.join("exit.json")).unwrap()).unwrap();
+        let exit: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(run.join("exit.json")).unwrap()).unwrap();
         assert_eq!(exit["code"], code);
         assert_eq!(exit["resume"], format!("tony resume {signal}"));
         assert!(!checkpoints(&run).is_empty());

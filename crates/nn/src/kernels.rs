@@ -192,6 +192,7 @@ impl Tile {
 #[inline(always)]
 unsafe fn strip<S: Simd, const M: usize, const N: usize, const T: bool>(m: usize, mut tile: Tile) {
     let mut left = m;
+    // SAFETY: the caller's promise: `m` rows of the strip lie inside the operands, and the tiles cover exactly these.
     unsafe {
         while left >= M {
             multiply::<S, M, N, T>(tile);
