@@ -151,6 +151,9 @@ fn rate(tallies: &[Tally], count: fn(&Tally) -> u64, seconds: fn(&Tally) -> f64)
 fn bench_env(name: &str, threads: NonZeroUsize, seconds: f64, common: Common) -> Result<Code> {
     let listing = tony_env::find(name)?;
     let mut envs = world::make(listing.name, threads.get(), common.offline)?;
+    if std::thread::available_parallelism().is_ok_and(|cores| threads > cores) {
+        console::note("warning: more threads than cores; processor time does not show that they wait for each other");
+    }
     let limit = Duration::from_secs_f64(seconds.clamp(0.1, 3600.0));
     let tallies: Vec<Tally> = world::with_threads(Some(threads), |_| {
         envs.par_iter_mut().enumerate().map(|(i, env)| measure(env.as_mut(), i as u64, limit)).collect()
@@ -185,7 +188,8 @@ fn bench_env(name: &str, threads: NonZeroUsize, seconds: f64, common: Common) ->
     }
     rows.push(vec!["a reset costs".to_owned(), format!("{reset:.2}"), "steps".to_owned()]);
     let plural = if threads.get() == 1 { "" } else { "s" };
-    console::print(format!("{}, {threads} thread{plural}\n{}", listing.name, console::table(&rows)))?;
+    let heading = format!("{}, {threads} thread{plural}, by processor time", listing.name);
+    console::print(format!("{heading}\n{}", console::table(&rows)))?;
     Ok(Code::Done)
 }
 

@@ -31,19 +31,11 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     let context = world::context(listing, common.offline)?;
     let ok = if args.golden.is_empty() {
         let report = tony_env::check::laws(tony_env::make(listing.name, &context)?.as_mut(), listing.random);
-        if common.json {
-            console::print_json(&report)?
-        } else {
-            console::print(laws(&report))?
-        }
+        console::answer(common.json, &report, || laws(&report))?;
         report.ok
     } else {
         let report = golden::compare(listing.name, &args.golden, args.tolerance, &context)?;
-        if common.json {
-            console::print_json(&report)?
-        } else {
-            console::print(differences(&report))?
-        }
+        console::answer(common.json, &report, || differences(&report))?;
         for file in &report.files {
             if let Some(error) = &file.error {
                 let hint = format!("tony check {} --golden with recordings of this task alone", args.env);

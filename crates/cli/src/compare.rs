@@ -34,11 +34,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         fs_err::write(path, compare_report(&comparison))?;
         console::note(format!("page: {}", path.display()));
     }
-    if common.json {
-        console::print_json(&comparison)?;
-    } else {
-        console::print(text(&comparison))?;
-    }
+    console::answer(common.json, &comparison, || text(&comparison))?;
     Ok(Code::Done)
 }
 
@@ -58,20 +54,17 @@ fn text(comparison: &Comparison) -> String {
             group.within_limit.map_or("-".to_owned(), |share| format!("{:.0} %", 100.0 * share)),
         ]
     }));
-    let mut text = format!(
-        "Interquartile mean [95 % interval] over seeds of the mean over the last {FINAL_UPDATES} updates\n{}",
-        console::table(&rows)
-    );
+    let heading =
+        format!("Interquartile mean [95 % interval] over seeds of the mean over the last {FINAL_UPDATES} updates");
+    let mut lines = vec![heading, console::table(&rows)];
     let pairs = comparison
         .pairs
         .iter()
         .map(|pair| vec![format!("P({} > {})", pair.a, pair.b), console::stat(&pair.p_improvement), pair.env.clone()]);
     let pairs: Vec<Vec<String>> = pairs.collect();
     if !pairs.is_empty() {
-        text.push_str(&format!(
-            "\n\nProbability that a seed of the one has a higher return than a seed of the other\n{}",
-            console::table(&pairs)
-        ));
+        let heading = "\nProbability that a seed of the one has a higher return than a seed of the other";
+        lines.extend([heading.to_owned(), console::table(&pairs)]);
     }
-    text
+    lines.join("\n")
 }

@@ -22,6 +22,11 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(serde_json::to_string(value).map_err(io::Error::from)?)
 }
 
+/// A verb's answer: the object where a program reads, else the text.
+pub fn answer(json: bool, object: &impl serde::Serialize, text: impl FnOnce() -> String) -> Result<()> {
+    if json { print_json(object) } else { print(text()) }
+}
+
 /// Tell the person something beside the result. Nobody listening is fine.
 pub fn note(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
@@ -100,7 +105,7 @@ pub fn short(x: f64) -> String {
     let size = x.abs();
     if x == 0.0 || !x.is_finite() {
         format!("{x}")
-    } else if size >= 1e6 || size < 1e-3 {
+    } else if !(1e-3..1e6).contains(&size) {
         format!("{x:.2e}")
     } else if size >= 1000.0 {
         format!("{x:.0}")

@@ -40,11 +40,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     match &args.what {
         What::Algos { name: Some(name) } => {
             let entry = train::algorithm(name)?;
-            if common.json {
-                console::print_json(&[algorithm_json(entry)])?
-            } else {
-                console::print(algorithm_page(entry))?
-            }
+            console::answer(common.json, &[algorithm_json(entry)], || algorithm_page(entry))?;
         }
         What::Algos { name: None } => {
             let rows = algorithms::list().iter().map(|a| [a.name, a.title, a.summary]);
@@ -126,25 +122,21 @@ fn algorithm_json(entry: &Entry) -> Value {
 
 /// The manual page of an algorithm: what it is, its presets, every setting with its default.
 pub fn algorithm_page(entry: &Entry) -> String {
-    let mut text = format!("{} ({})\n{}\n{}\n", entry.title, entry.name, entry.summary, entry.paper);
+    let mut lines = vec![format!("{} ({})", entry.title, entry.name), entry.summary.to_owned(), entry.paper.to_owned()];
     if !entry.presets.is_empty() {
-        text.push_str("\nPresets (preset=NAME):\n");
         let rows: Vec<Vec<String>> =
             entry.presets.iter().map(|p| vec![format!("  {}", p.name), p.summary.to_owned()]).collect();
-        text.push_str(&console::table(&rows));
-        text.push('\n');
+        lines.extend(["\nPresets (preset=NAME):".to_owned(), console::table(&rows)]);
     }
     let mut group = String::new();
     for field in entry.fields() {
         if field.group != group {
+            lines.push(format!("\nSettings, {}:", field.group));
             group.clone_from(&field.group);
-            text.push_str(&format!("\nSettings, {group}:\n"));
         }
         let name = if field.named { "[.NAME]" } else { "" };
-        text.push_str(&format!("  {}{name}={}   {}\n", field.key, field.default_text(), field.allowed));
-        for line in field.doc.lines() {
-            text.push_str(&format!("      {line}\n"));
-        }
+        lines.push(format!("  {}{name}={}   {}", field.key, field.default_text(), field.allowed));
+        lines.extend(field.doc.lines().map(|line| format!("      {line}")));
     }
-    text.trim_end().to_owned()
+    lines.join("\n")
 }

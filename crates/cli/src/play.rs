@@ -35,16 +35,11 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         return Err(Failure::usage("bad_argument", "no episodes were asked for").hint("--episodes 1"));
     }
     let folder = Path::new(&args.what);
-    let (recordings, title, default) = match folder.is_dir() || args.what.contains('/') {
-        true => of_run(folder, args, common)?,
-        false => of_env(args, common)?,
-    };
+    let is_run = folder.is_dir() || args.what.contains('/');
+    let (recordings, title, default) = if is_run { of_run(folder, args, common)? } else { of_env(args, common)? };
     let path = args.html.clone().unwrap_or(default);
     fs_err::write(&path, report::replay_page(&title, &recordings))?;
-    match common.json {
-        true => console::print_json(&json!({"html": path}))?,
-        false => console::print(path.display().to_string())?,
-    }
+    console::answer(common.json, &json!({"html": path}), || path.display().to_string())?;
     Ok(Code::Done)
 }
 

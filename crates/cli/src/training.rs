@@ -62,7 +62,7 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
     // Results alone go to standard output where a program reads it.
     let say = |text: &str| {
         if common.json {
-            console::note(text)
+            console::note(text);
         } else {
             let _ = console::print(text);
         }
@@ -70,10 +70,8 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
     if !training.quiet {
         say(&headline(&training, total));
     }
-    let panel = match !training.quiet && !common.json && console::can_show_a_panel() {
-        true => Some(Panel::start(progress.clone(), stop.clone())?),
-        false => None,
-    };
+    let watched = !training.quiet && !common.json && console::can_show_a_panel();
+    let panel = watched.then(|| Panel::start(progress.clone(), stop.clone())).transpose()?;
     let resume = format!("tony resume {}", progress.run);
     let last_words = resume.clone();
     tony_mujoco::on_fatal(move |text| {
@@ -130,12 +128,10 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
         Ok(Outcome::Finished) => {
             let exit = exit(Code::Done, "finished".into());
             let evaluation = finish(&mut training, &exit, common)?;
-            match common.json {
-                true => console::print_json(&json!({
-                    "run": progress.run, "steps": exit.steps, "seconds": exit.seconds, "final": flat(&evaluation),
-                }))?,
-                false => console::print(summary(&progress, &exit, &evaluation))?,
-            }
+            let object = json!({
+                "run": progress.run, "steps": exit.steps, "seconds": exit.seconds, "final": flat(&evaluation),
+            });
+            console::answer(common.json, &object, || summary(&progress, &exit, &evaluation))?;
             Ok(Code::Done)
         }
     }

@@ -9,11 +9,10 @@ use crate::failure::{Failure, Result};
 
 /// What the environment needs to be made; fetches MuJoCo at the first need, unless `offline`.
 pub fn context(listing: &Listing, offline: bool) -> Result<Context> {
-    let library = match listing.needs_mujoco {
-        true => Some(tony_mujoco::locate(offline, &mut |text| console::note(text))?),
-        false => None,
-    };
-    Ok(Context { library })
+    if !listing.needs_mujoco {
+        return Ok(Context::default());
+    }
+    Ok(Context { library: Some(tony_mujoco::locate(offline, &mut |text| console::note(text))?) })
 }
 
 /// `n` copies of the environment called `name`.
