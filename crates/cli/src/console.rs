@@ -156,7 +156,8 @@ mod tests {
         assert_eq!(short(25.0), "25.00");
         assert_eq!(short(-1234.5), "-1234");
         assert_eq!(short(0.000_012), "1.20e-5");
-        assert_eq!(duration(9.96), "10.0 s");
+        assert_eq!(duration(4.25), "4.2 s");
+        assert_eq!(duration(9.96), "10 s");
         assert_eq!(duration(3661.0), "1 h 01 m");
     }
 
