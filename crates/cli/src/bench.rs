@@ -92,9 +92,10 @@ struct Tally {
     reset_seconds: f64,
 }
 
-/// Steps between two changes between the environment and its bare physics, some 10 ms of a Safety-Gymnasium task; and for
-/// tasks without physics, whose steps take no longer than reading the clock.
-const SLICE: u32 = 100;
+/// Steps between two changes between the environment and its bare physics. One: held controls lead elsewhere within a few
+/// steps, where contacts cost more or less, and the limit is that of the same states. Tasks without physics have steps that
+/// take no longer than reading the clock, so they are measured in long slices.
+const SLICE: u32 = 1;
 const LIGHT_SLICE: u32 = 20_000;
 /// Resets that are timed.
 const RESETS: u64 = 20;

@@ -91,8 +91,8 @@ fn unsafe_code_is_where_it_may_be_and_gives_its_reason() {
                 assert!(["mujoco", "nn"].contains(&name.as_str()), "unsafe code in {place}");
                 // The reason stands above the block, or once for all methods of its item.
                 let begins = |line: &&str| line.starts_with(|c: char| c.is_alphabetic() || c == '}');
-                let item = lines[..i].iter().rposition(|line| begins(line)).unwrap_or(0);
-                let above = lines[..item].iter().rposition(|line| begins(line)).unwrap_or(0);
+                let item = lines[..i].iter().rposition(begins).unwrap_or(0);
+                let above = lines[..item].iter().rposition(begins).unwrap_or(0);
                 let reason = lines[above..=i].iter().any(|line| line.contains("SAFETY") || line.contains("# Safety"));
                 assert!(reason, "no reason for the unsafe code at {place}");
             }
