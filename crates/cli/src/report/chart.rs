@@ -286,7 +286,7 @@ impl Place {
             let corners: Vec<String> =
                 run.iter().map(|point| format!("{:.1} {:.1}", self.x(point.x), self.y(point.y))).collect();
             // A run of one point has no length: the round cap of a zero-length stroke shows it as a dot.
-            path += &format!("M{}{}", corners.join("L"), if run.len() == 1 { "h0" } else { "" });
+            path.extend(["M", &corners.join("L"), if run.len() == 1 { "h0" } else { "" }]);
             let edge = |i: usize| move |point: &Point| point.band.map(|band| (point.x, band[i]));
             let corner = |(x, y): (f64, f64)| format!("{:.1} {:.1}", self.x(x), self.y(y));
             let upper = run.iter().filter_map(edge(1)).map(corner);

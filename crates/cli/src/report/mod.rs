@@ -14,6 +14,8 @@ mod folder;
 mod html;
 mod replay;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub use compare::{Comparison, compare_report};
 pub use replay::replay_page;

@@ -1,0 +1,289 @@
+//! Pages of synthetic runs: what they must hold, and that a browser runs their scripts.
+
+use super::*;
+use std::f64::consts::TAU;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tony_env::frame::{Form, Frame, Lidar, Shape};
+use tony_env::recording::Recorder;
+use tony_random::Stream;
+
+/// A run that learns: the return rises to 20, the cost falls from 60 towards `cost`.
+fn a_run(algorithm: &str, seed: u64, cost: f64) -> RunReport {
+    let mut noise = Stream::new(seed, "synthetic run", 0);
+    let mut row = |i: usize| {
+        let t = i as f64 / 50.0;
+        let mut metrics = Metrics::new();
+        metrics.set("steps", 20_000.0 * i as f64);
+        metrics.set("updates", i as f64);
+        metrics.set("seconds", 6.0 * i as f64);
+        metrics.set("Metrics/EpRet", 20.0 * (1.0 - (-4.0 * t).exp()) + noise.normal());
+        metrics.set("Metrics/EpCost", cost + (60.0 - cost) * (-5.0 * t).exp() + 2.0 * noise.normal());
+        metrics.set("Metrics/EpLen", 1000.0);
+        metrics.set("Cost/hazards", 50.0 * (-5.0 * t).exp() + 20.0);
+        metrics.put("Metrics/LagrangeMultiplier", (i > 3).then_some(t * 0.4));
+        metrics.set("Train/KL", 0.01 + 0.002 * noise.normal());
+        metrics.set("Train/Entropy", 2.8 - t);
+        metrics.set("Time/FPS", 3400.0 + 50.0 * noise.normal());
+        metrics.set("Train/LossV", 1.0 / (1.0 + 10.0 * t));
+        Row { line: i, metrics }
+    };
+    let setting = |key: &str, value: &str, source: &str, doc: &str| Setting {
+        key: key.into(),
+        value: value.into(),
+        source: source.into(),
+        doc: doc.into(),
+    };
+    let stat = |mean: f64| Stat { mean, lo: mean - 1.0, hi: mean + 1.0, n: 10 };
+    RunReport {
+        name: format!("{algorithm}-SafetyPointGoal1-{seed:04}"),
+        algorithm: algorithm.into(),
+        title: "Constrained Policy Optimization".into(),
+        env: "SafetyPointGoal1-v0".into(),
+        settings: vec![
+            setting("seed", &seed.to_string(), "command line", "Seed of everything random."),
+            setting("cost.limit", "25.0", "default", "Largest mean cost of an episode."),
+            setting("hidden", "[64, 64]", "preset </script><b>", "Hidden layers & \"more\"."),
+        ],
+        manifest: serde_json::Map::from_iter([
+            ("cpu".to_owned(), "A <processor>".into()),
+            ("seed".to_owned(), 1.into()),
+        ]),
+        metrics: (1..=50).map(&mut row).collect(),
+        evaluation: Some(Evaluation {
+            run: "r".into(),
+            checkpoint: "0001000000".into(),
+            episodes: 10,
+            total: stat(21.0),
+            costs: vec![("hazards".into(), stat(20.0)), ("cost".into(), stat(23.0))],
+            length: Stat { mean: 1000.0, lo: 1000.0, hi: 1000.0, n: 10 },
+        }),
+        checkpoints: vec![Saved { name: "0001000000".into(), steps: 1_000_000, updates: 50, policy: "ab12".into() }],
+        episodes: vec![from_above(1000), from_the_side(400)],
+        ending: "finished".into(),
+    }
+}
+
+fn disc(kind: &str, at: [f64; 2], r: f64) -> Shape {
+    Shape { kind: kind.into(), form: Form::Disc { at, r } }
+}
+
+/// A robot that circles through hazards, a goal that jumps, three lidars.
+fn from_above(length: usize) -> Recording {
+    let frame = |t: usize| {
+        let turn = t as f64 * 0.015;
+        let robot = [1.1 * turn.cos(), 1.1 * (1.3 * turn).sin()];
+        let hazards: Vec<[f64; 2]> = (0..8)
+            .map(|i| (f64::from(i) * 2.4, 0.4 + 0.14 * f64::from(i)))
+            .map(|(a, r)| [r * a.cos(), r * a.sin()])
+            .collect();
+        let goal = [[1.2, 1.0], [-1.0, 1.2], [-1.1, -0.9]][t / 250 % 3];
+        let ground = Shape { kind: "ground".into(), form: Form::Rect { at: [0.0; 2], half: [1.5; 2], angle: 0.0 } };
+        let vase =
+            Shape { kind: "vase".into(), form: Form::Rect { at: [0.3, 1.1], half: [0.1; 2], angle: turn / 9.0 } };
+        let mut shapes = vec![ground];
+        shapes.extend(hazards.iter().map(|&at| disc("hazard", at, 0.2)));
+        shapes.extend([disc("goal", goal, 0.3), vase, disc("robot", robot, 0.1)]);
+        let to = [robot[0] + 0.12 * turn.cos(), robot[1] + 0.12 * turn.sin()];
+        shapes.push(Shape { kind: "heading".into(), form: Form::Capsule { from: robot, to, r: 0.012 } });
+        let lidar = |(kind, things): (&str, &[[f64; 2]])| {
+            let mut bins = vec![0.0; 16];
+            for thing in things {
+                let (dx, dy) = (thing[0] - robot[0], thing[1] - robot[1]);
+                let bin = ((dy.atan2(dx) - turn).rem_euclid(TAU) / TAU * 16.0).round() as usize % 16;
+                bins[bin] = f64::max(bins[bin], (1.0 - dx.hypot(dy) / 3.0).max(0.0));
+            }
+            Lidar { kind: kind.into(), at: robot, angle: turn, bins }
+        };
+        let lidars = [("goal", &[goal][..]), ("hazards", &hazards), ("vases", &[[0.3, 1.1]])];
+        let near = hazards.iter().any(|h| (h[0] - robot[0]).hypot(h[1] - robot[1]) < 0.2);
+        (Frame { shapes, lidars: lidars.into_iter().map(lidar).collect() }, f64::from(u8::from(near)))
+    };
+    let costs = ["hazards".to_owned(), "cost".to_owned()];
+    let mut recorder = Recorder::new("SafetyPointGoal1-v0", 7, 1_000_000, 50.0, &costs, &frame(0).0);
+    for t in 1..=length {
+        let (picture, cost) = frame(t);
+        recorder.push(&picture, 0.02 + 0.03 * (t as f64 * 0.05).sin(), &[cost, cost]);
+    }
+    recorder.finish()
+}
+
+/// Capsules that run to the right, seen from the side, without costs.
+fn from_the_side(length: usize) -> Recording {
+    let frame = |t: usize| {
+        let x = t as f64 * 0.1;
+        let capsule = |kind: &str, from: [f64; 2], to: [f64; 2], r| Shape {
+            kind: kind.into(),
+            form: Form::Capsule { from, to, r },
+        };
+        let swing = 0.3 * (t as f64 * 0.4).sin();
+        let shapes = vec![
+            capsule("ground", [x - 3.0, -0.01], [x + 3.0, -0.01], 0.01),
+            capsule("robot", [x - 0.5, 0.6], [x + 0.5, 0.6], 0.046),
+            capsule("robot", [x - 0.5, 0.6], [x - 0.5 + swing, 0.1], 0.046),
+            capsule("robot", [x + 0.5, 0.6], [x + 0.5 - swing, 0.1], 0.046),
+        ];
+        Frame { shapes, lidars: Vec::new() }
+    };
+    let mut recorder = Recorder::new("HalfCheetah-v5", 3, 500_000, 20.0, &[], &frame(0));
+    (1..=length).for_each(|t| recorder.push(&frame(t), 2.0, &[]));
+    recorder.finish()
+}
+
+fn many_runs() -> Vec<RunReport> {
+    let group =
+        |(algorithm, cost): (&'static str, f64)| (1..=3).map(move |seed| a_run(algorithm, seed + cost as u64, cost));
+    [("cpo", 22.0), ("ppo", 55.0), ("ppo-lag", 26.0)].into_iter().flat_map(group).collect()
+}
+
+fn pages() -> [(&'static str, String); 3] {
+    let runs = many_runs();
+    [
+        ("report", run_report(&runs[0])),
+        ("compare", compare_report(&Comparison::new(&runs))),
+        ("replay", replay_page("A <replay>", &runs[0].episodes)),
+    ]
+}
+
+#[test]
+fn pages_load_nothing() {
+    for (name, page) in pages() {
+        for link in [
+            "http:",
+            "https:",
+            "src=",
+            "@import",
+            "url(",
+            "<link rel=\"stylesheet\"",
+            "fetch(",
+            "XMLHttpRequest",
+            "import(",
+        ] {
+            assert!(!page.contains(link), "{name} contains {link}");
+        }
+        assert!(page.contains("default-src 'none'"), "{name} lets the browser load things");
+    }
+}
+
+#[test]
+fn text_from_data_stays_text() {
+    for (name, page) in pages() {
+        assert_eq!(page.matches("<script").count(), page.matches("</script>").count(), "{name}");
+        assert!(
+            !page.contains("A <replay>") && !page.contains("</script><b>") && !page.contains("A <processor>"),
+            "{name}"
+        );
+    }
+    let report = &pages()[0].1;
+    assert!(report.contains("preset &lt;/script&gt;&lt;b&gt;"));
+    assert!(report.contains("A &lt;processor&gt;"));
+}
+
+#[test]
+fn the_report_leads_from_each_number_to_its_lines() {
+    let run = a_run("cpo", 1, 22.0);
+    let page = run_report(&run);
+    let total = final_of(&run.metrics, "Metrics/EpRet").unwrap();
+    assert_eq!(total.lines, [46, 50]);
+    assert_eq!(total.stat.n, 5);
+    assert!(page.contains(&html::number(total.stat.mean)));
+    for text in [
+        "Constrained Policy Optimization on SafetyPointGoal1-v0",
+        "within the limit of 25",
+        "lines 46\u{2013}50",
+        ">limit 25<",
+        "metrics.jsonl, lines 1\u{2013}50: Metrics/EpRet",
+        // The multiplier is absent in the first three lines.
+        "metrics.jsonl, lines 4\u{2013}50: Metrics/LagrangeMultiplier",
+        "1,000,000 environment steps",
+        "Train/LossV",
+        "10 fresh episodes",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_cost_above_its_limit_is_said_to_be() {
+    assert!(run_report(&a_run("ppo", 1, 55.0)).contains("above the limit of 25"));
+}
+
+#[test]
+fn a_run_that_has_not_begun_is_a_page_too() {
+    let page = run_report(&RunReport { env: "X-v0".into(), ..RunReport::default() });
+    assert!(page.contains("nothing to judge"));
+    let comparison = Comparison::new(&[]);
+    assert!(compare_report(&comparison).contains("0 runs"));
+    assert!(!page.contains("NaN"));
+}
+
+#[test]
+fn a_comparison_counts_and_ranks() {
+    let runs = many_runs();
+    let comparison = Comparison::new(&runs);
+    let json = serde_json::to_value(&comparison).unwrap();
+    let group = |algo: &str| json["groups"].as_array().unwrap().iter().find(|group| group["algo"] == algo).unwrap();
+    assert_eq!(group("cpo")["seeds"], 3);
+    assert_eq!(group("cpo")["within_limit"], 1.0);
+    assert_eq!(group("ppo")["within_limit"], 0.0);
+    assert!(group("cpo")["cost"]["mean"].as_f64().unwrap() < 25.0);
+    let pairs = json["pairs"].as_array().unwrap();
+    assert_eq!(pairs.len(), 3);
+    // cpo ends near 22, ppo near 55, with a spread of 1: certain.
+    assert_eq!((&pairs[0]["a"], &pairs[0]["b"]), (&"cpo".into(), &"ppo".into()));
+    assert_eq!(pairs[0]["p_lower_cost"]["mean"], 1.0);
+    let page = compare_report(&comparison);
+    assert!(page.contains("3 of 3") && page.contains("0 of 3"));
+}
+
+#[test]
+fn an_evaluation_reads_back_in_order() {
+    let evaluation = a_run("cpo", 1, 22.0).evaluation.unwrap();
+    let text = serde_json::to_string(&evaluation).unwrap();
+    assert!(text.contains(r#""costs":{"hazards":{"mean":20.0"#), "{text}");
+    let again: Evaluation = serde_json::from_str(&text).unwrap();
+    assert_eq!(again.costs, evaluation.costs);
+}
+
+/// The pages in Chromium: every script runs to its end, and the player stands where the address says.
+#[test]
+fn a_browser_runs_the_scripts() {
+    let Some(browser) = browser() else {
+        eprintln!("skipped: no chromium on this machine");
+        return;
+    };
+    // Kept where it is asked for, to be looked at.
+    let kept = std::env::var_os("TONY_TEST_PAGES").map(PathBuf::from);
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = kept.as_deref().unwrap_or(scratch.path());
+    fs_err::create_dir_all(dir).unwrap();
+    for (name, page) in pages() {
+        let path = dir.join(format!("{name}.html"));
+        fs_err::write(&path, page).unwrap();
+        let dom = dump(&browser, &path, "#ep=0&t=500&play=0", scratch.path());
+        assert!(!dom.contains("data-error"), "{name}");
+        if name != "replay" {
+            assert!(dom.contains("data-charts=\"ready\""), "{name}");
+        }
+        if name != "compare" {
+            assert!(dom.contains("data-player=\"ready\"") && dom.contains("data-step=\"500\""), "{name}");
+            assert!(dom.contains("500 / 1,000"), "{name}");
+        }
+    }
+}
+
+fn browser() -> Option<PathBuf> {
+    let dirs = std::env::var_os("PATH")?;
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    std::env::split_paths(&dirs).flat_map(|dir| names.map(|name| dir.join(name))).find(|path| path.is_file())
+}
+
+fn dump(browser: &Path, page: &Path, hash: &str, profile: &Path) -> String {
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.join("profile").display()))
+        .arg(format!("file://{}{hash}", page.display()))
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
