@@ -166,13 +166,11 @@ impl Subject<'_> {
             (spec.costs.last().is_none_or(|last| last == "cost"), "the last cost channel is not `cost`"),
             (seconds > 0.0 && seconds.is_finite(), "a step lasts no time"),
         ];
-        match demands.iter().find(|(kept, _)| !kept) {
-            Some((_, broken)) => Err((*broken).to_owned()),
-            None => {
-                let (obs, act, costs) = (spec.obs_dim, spec.action.row_len(), spec.costs.len());
-                Ok(format!("{obs} numbers observed, {act} acted, {costs} cost channels, {} steps", spec.max_steps))
-            }
+        if let Some((_, broken)) = demands.iter().find(|(kept, _)| !kept) {
+            return Err((*broken).to_owned());
         }
+        let (obs, act, costs) = (spec.obs_dim, spec.action.row_len(), spec.costs.len());
+        Ok(format!("{obs} numbers observed, {act} acted, {costs} cost channels, {} steps", spec.max_steps))
     }
 
     /// Every number is written and finite, costs are not negative, pictures can be drawn.

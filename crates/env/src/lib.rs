@@ -151,12 +151,12 @@ impl Spec {
     /// `step` is the number of steps before this one.
     pub fn clip(&self, action: &[f64], step: usize, into: &mut [f64]) -> Result<()> {
         let Space::Box { low, high } = &self.action else {
-            return Err(self.bad_action(step, 0, "a continuous action", "the index of a discrete one"));
+            return Err(self.bad_action(step, 0, &"a continuous action", "the index of a discrete one"));
         };
         self.check_length(action, step)?;
         for (i, (into, &x)) in into.iter_mut().zip(action).enumerate() {
             if !x.is_finite() {
-                return Err(self.bad_action(step, i, x, "a finite number"));
+                return Err(self.bad_action(step, i, &x, "a finite number"));
             }
             *into = x.clamp(low[i], high[i]);
         }
@@ -166,13 +166,13 @@ impl Spec {
     /// The index that a discrete action stands for.
     pub fn chosen(&self, action: &[f64], step: usize) -> Result<usize> {
         let Space::Discrete { n } = self.action else {
-            return Err(self.bad_action(step, 0, "a discrete action", "a row of a box"));
+            return Err(self.bad_action(step, 0, &"a discrete action", "a row of a box"));
         };
         self.check_length(action, step)?;
         if self.action.contains(action) {
             return Ok(action[0] as usize);
         }
-        Err(self.bad_action(step, 0, action[0], &format!("a whole number from 0 to {}", n - 1)))
+        Err(self.bad_action(step, 0, &action[0], &format!("a whole number from 0 to {}", n - 1)))
     }
 
     fn check_length(&self, action: &[f64], step: usize) -> Result<()> {
@@ -180,10 +180,11 @@ impl Spec {
         if found == expected {
             return Ok(());
         }
-        Err(self.bad_action(step, found.min(expected), format!("in a row of {found}"), &format!("a row of {expected}")))
+        let found_row = format!("in a row of {found}");
+        Err(self.bad_action(step, found.min(expected), &found_row, &format!("a row of {expected}")))
     }
 
-    fn bad_action(&self, step: usize, component: usize, found: impl ToString, expected: &str) -> Error {
+    fn bad_action(&self, step: usize, component: usize, found: &dyn ToString, expected: &str) -> Error {
         let (found, expected) = (found.to_string(), expected.to_owned());
         Error::BadAction { env: self.name.clone(), step, component, found, expected }
     }

@@ -88,7 +88,7 @@ pub struct Ziggurat {
 
 impl Ziggurat {
     /// Where the tail begins: the only `r` for which the layers close at 0.
-    const R: f64 = 3.654_152_885_361_008_8;
+    const R: f64 = 3.654_152_885_361_009;
     /// Mantissas have 52 bits.
     const UNIT: f64 = 4_503_599_627_370_496.0;
 

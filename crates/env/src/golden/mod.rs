@@ -379,11 +379,6 @@ impl<'a> Node<'a> {
         Ok(self.inner(format!("{}[{i}]", self.path), value))
     }
 
-    /// Number of entries of a list.
-    pub(crate) fn len(&self) -> Result<usize> {
-        self.value.as_array().map(Vec::len).ok_or_else(|| self.bad("is not a list"))
-    }
-
     /// A text.
     pub(crate) fn text(&self) -> Result<&'a str> {
         self.value.as_str().ok_or_else(|| self.bad("is not a text"))
