@@ -386,6 +386,7 @@ impl Subject<'_> {
         bad.extend([Vec::new(), [good.as_slice(), &[0.0]].concat()]);
         self.reset(7)?;
         let state = self.saved();
+        self.load(&state)?;
         let expected = self.step(&good)?;
         for action in bad {
             self.load(&state)?;
