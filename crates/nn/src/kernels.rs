@@ -483,8 +483,8 @@ kernel! {
 #[inline(always)]
 fn transpose_body<S: Simd>(m: usize, n: usize, from: View, to: &mut [f32], to_stride: usize) {
     assert!(fits(from, m, n) && to.len() >= n * to_stride && to_stride >= m, "transposed operands are too short");
-    for row in to.chunks_exact_mut(to_stride).take(n) {
-        row[m..].fill(0.0);
+    if m < to_stride {
+        to.chunks_exact_mut(to_stride).take(n).for_each(|row| row[m..].fill(0.0));
     }
     let (whole_m, whole_n) = (m - m % 8, n - n % 8);
     for i in (0..whole_m).step_by(8) {

@@ -23,15 +23,15 @@ pub(crate) fn count_flops(flops: u64) {
 const SIDE: usize = 4;
 const PANEL: usize = 192;
 
-/// Measure the machine's peak: GFLOP/s of a matrix product of side 768, blocked and packed beforehand, done 32 times on each of `threads`
-/// threads at once. Each block counts with its best time, so that what else runs on the machine falls between. (On Zen 4 with 512-bit
-/// vectors that is 96 % of what fused multiply-adds on registers alone do.)
+/// Measure the machine's peak: GFLOP/s of a matrix product of side 768, blocked and packed beforehand, done 8 times on each of `threads`
+/// threads at once, in some 0.1 s. Each block counts with its best time, so that what else runs on the machine falls between. (On Zen 4
+/// with 512-bit vectors that is 96 % of what fused multiply-adds on registers alone do.)
 pub fn machine_gflops(threads: usize) -> f64 {
     let path = simd::path();
     let mut products = vec![Product::new(); threads.max(1)];
     std::thread::scope(|scope| {
         for product in &mut products {
-            scope.spawn(move || (0..32).for_each(|_| product.run(path)));
+            scope.spawn(move || (0..8).for_each(|_| product.run(path)));
         }
     });
     std::hint::black_box(&products);

@@ -20,6 +20,10 @@ pub(crate) fn stride(n: usize) -> usize {
 
 /// Rows of `n` to rows of `stride`, zeros between.
 pub(crate) fn pad(rows: &[f32], n: usize, stride: usize, padded: &mut [f32]) {
+    if n == stride {
+        padded[..rows.len()].copy_from_slice(rows);
+        return;
+    }
     for (row, padded) in rows.chunks_exact(n).zip(padded.chunks_exact_mut(stride)) {
         padded[..n].copy_from_slice(row);
         padded[n..].fill(0.0);
@@ -28,6 +32,10 @@ pub(crate) fn pad(rows: &[f32], n: usize, stride: usize, padded: &mut [f32]) {
 
 /// Rows of `stride` to rows of `n`.
 pub(crate) fn unpad(padded: &[f32], stride: usize, n: usize, rows: &mut [f32]) {
+    if n == stride {
+        rows.copy_from_slice(&padded[..rows.len()]);
+        return;
+    }
     for (row, padded) in rows.chunks_exact_mut(n).zip(padded.chunks_exact(stride)) {
         row.copy_from_slice(&padded[..n]);
     }

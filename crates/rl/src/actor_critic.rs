@@ -1,5 +1,7 @@
 //! What the on-policy algorithms share: a policy, its critics, and advantages.
 
+use std::borrow::Cow;
+
 use tony_env::Spec;
 use tony_nn::{Activation, Init};
 use tony_random::Stream;
@@ -84,7 +86,9 @@ pub struct ActorCritic {
 }
 
 /// Advantages and critic targets of one batch.
-pub struct Estimates {
+pub struct Estimates<'a> {
+    /// Observations as the critics read them, `[rows, obs_dim]`: normalised once, not in every pass.
+    pub obs: Cow<'a, [f32]>,
     /// Reward advantages, `[rows]`.
     pub advantage: Vec<f32>,
     /// Cost advantages, one column a constraint.
@@ -146,8 +150,9 @@ impl ActorCritic {
     }
 
     /// Advantages and targets of a batch. The only randomness is in the batch.
-    pub fn estimate(&self, rollout: &Rollout) -> Estimates {
+    pub fn estimate<'a>(&self, rollout: &'a Rollout) -> Estimates<'a> {
         let c = &self.config;
+        let (obs, final_obs) = (self.normalised(&rollout.obs), self.normalised(&rollout.final_obs));
         let mut targets = Vec::with_capacity(self.critics.len());
         let mut columns = Vec::with_capacity(self.critics.len());
         for (i, critic) in self.critics.iter().enumerate() {
@@ -158,8 +163,7 @@ impl ActorCritic {
                 cost = rollout.cost_column(self.constraints[i - 1].channel);
                 (&cost, c.cost_gamma, c.cost_lambda)
             };
-            let values = critic.values(&rollout.obs, self.policy.normaliser());
-            let final_values = critic.values(&rollout.final_obs, self.policy.normaliser());
+            let (values, final_values) = (critic.values(&obs), critic.values(&final_obs));
             let gae = |lambda| returns::advantages(signal, &values, &rollout.ends, &final_values, gamma, lambda);
             let advantage = gae(lambda);
             targets.push(match c.target_lambda {
@@ -169,7 +173,7 @@ impl ActorCritic {
             columns.push(advantage);
         }
         let cost_advantages = columns.split_off(1);
-        let mut estimates = Estimates { advantage: columns.remove(0), cost_advantages, targets };
+        let mut estimates = Estimates { obs, advantage: columns.remove(0), cost_advantages, targets };
         if c.standardise {
             standardise(&mut estimates.advantage);
         }
@@ -177,6 +181,15 @@ impl ActorCritic {
             estimates.cost_advantages.iter_mut().for_each(|column| centre(column));
         }
         estimates
+    }
+
+    /// Observations, `[rows, obs_dim]`, through the policy's normaliser, which the critics share.
+    pub fn normalised<'a>(&self, obs: &'a [f32]) -> Cow<'a, [f32]> {
+        self.policy.normaliser().map_or(Cow::Borrowed(obs), |normaliser| {
+            let mut normalised = vec![0.0; obs.len()];
+            normaliser.apply(obs, &mut normalised);
+            Cow::Owned(normalised)
+        })
     }
 
     /// How critics are fitted at this point of the training; a minibatch of 0 is the whole batch.
@@ -194,19 +207,18 @@ impl ActorCritic {
     pub fn fit_critics(
         &mut self,
         rollout: &Rollout,
-        targets: &[Vec<f32>],
+        estimates: &Estimates,
         passes: usize,
         fit: &Fit,
         seed: u64,
     ) -> Result<()> {
-        let normaliser = self.policy.normaliser();
         let mut outcomes: Vec<Result<()>> = self.critics.iter().map(|_| Ok(())).collect();
         rayon::scope(|scope| {
-            for ((critic, targets), outcome) in self.critics.iter_mut().zip(targets).zip(&mut outcomes) {
+            for ((critic, targets), outcome) in self.critics.iter_mut().zip(&estimates.targets).zip(&mut outcomes) {
                 scope.spawn(move |_| {
                     *outcome = (0..passes).try_for_each(|pass| {
                         let order = shuffled(rollout.rows(), seed, rollout.update, pass);
-                        critic.fit_pass(&rollout.obs, normaliser, targets, &order, fit)
+                        critic.fit_pass(&estimates.obs, targets, &order, fit)
                     });
                 });
             }

@@ -1,6 +1,6 @@
 //! Value functions: `V(s)` of the reward and of each constrained cost.
 
-use tony_nn::{Activation, Adam, Init, Mlp, Normaliser, Rows, Workspace, clip_norm};
+use tony_nn::{Activation, Adam, Init, Mlp, Rows, Workspace, clip_norm};
 use tony_random::Stream;
 use tony_run::{Archive, settings};
 
@@ -69,25 +69,18 @@ impl Critic {
         })
     }
 
-    /// Values of observations, `[rows, obs_dim]` -> `[rows]`.
-    pub fn values(&self, obs: &[f32], normaliser: Option<&Normaliser>) -> Vec<f32> {
-        let rows = Rows { data: obs, width: self.net.input(), index: None, normaliser };
+    /// Values of observations, normalised, `[rows, obs_dim]` -> `[rows]`.
+    pub fn values(&self, obs: &[f32]) -> Vec<f32> {
+        let rows = Rows::all(obs, self.net.input());
         let mut values = vec![0.0; rows.len()];
         self.net.forward(&self.params, &rows, &mut values);
         values
     }
 
-    /// One pass over the rows in the given order, one Adam step a minibatch, towards `targets`.
-    pub fn fit_pass(
-        &mut self,
-        obs: &[f32],
-        normaliser: Option<&Normaliser>,
-        targets: &[f32],
-        order: &[u32],
-        fit: &Fit,
-    ) -> Result<()> {
+    /// One pass over rows of normalised observations in the given order, one Adam step a minibatch, towards `targets`.
+    pub fn fit_pass(&mut self, obs: &[f32], targets: &[f32], order: &[u32], fit: &Fit) -> Result<()> {
         for index in order.chunks(fit.minibatch) {
-            let rows = Rows { data: obs, width: self.net.input(), index: Some(index), normaliser };
+            let rows = Rows { index: Some(index), ..Rows::all(obs, self.net.input()) };
             let scale = 2.0 / index.len() as f32;
             let head = |first: usize, y: &[f32], dy: &mut [f32], _: &mut [f64]| {
                 for (i, (dy, y)) in dy.iter_mut().zip(y).enumerate() {

@@ -217,7 +217,12 @@ impl MlpPolicy {
     /// Actions of positions `first..first + n` of a batch, `[n, act_dim]`.
     fn actions(&self, batch: &Batch, first: usize, n: usize) -> Vec<f32> {
         let d = self.act_dim();
-        (first..first + n).flat_map(|i| &batch.act[batch.row(i) * d..][..d]).copied().collect()
+        let Some(index) = batch.index else { return batch.act[first * d..(first + n) * d].to_vec() };
+        let mut actions = vec![0.0; n * d];
+        for (action, &row) in actions.chunks_exact_mut(d).zip(&index[first..first + n]) {
+            action.copy_from_slice(&batch.act[row as usize * d..][..d]);
+        }
+        actions
     }
 
     /// Log-probabilities of actions `[n, act_dim]` given network outputs `[n, outputs]`.

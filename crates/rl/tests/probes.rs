@@ -51,7 +51,7 @@ fn gains(algorithm: &str) -> &'static [&'static str] {
 
 fn value(trainer: &Trainer, obs: [f32; 2]) -> f64 {
     let learner = trainer.algorithm().learner();
-    f64::from(learner.critics[0].values(&obs, learner.policy.normaliser())[0])
+    f64::from(learner.critics[0].values(&learner.normalised(&obs))[0])
 }
 
 fn best_action(trainer: &Trainer, obs: [f32; 2]) -> f64 {

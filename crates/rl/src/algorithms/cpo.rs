@@ -90,7 +90,7 @@ impl Algorithm for Cpo {
             metrics.set(&multiplier_name(&constraint.name), *nu);
         }
         let fit = self.learner.fit(self.config.critic_minibatch, rollout);
-        self.learner.fit_critics(rollout, &estimates.targets, self.config.critic_passes, &fit, self.seed)?;
+        self.learner.fit_critics(rollout, &estimates, self.config.critic_passes, &fit, self.seed)?;
         self.learner.finish(rollout, &old, metrics)
     }
 

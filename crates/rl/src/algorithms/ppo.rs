@@ -104,7 +104,6 @@ impl Algorithm for Ppo {
         let fit = self.learner.fit(config.minibatch, rollout);
         let lr = config.lr * config.schedule.factor(rollout.progress);
         let max_grad_norm = self.learner.config.max_grad_norm;
-        let normaliser = self.learner.policy.normaliser().cloned();
         let (policy, critics) = (self.learner.policy.as_mut(), &mut self.learner.critics);
         let (adam, seed) = (&mut self.adam, self.seed);
         let order = |pass| shuffled(rollout.rows(), seed, rollout.update, pass);
@@ -136,8 +135,8 @@ impl Algorithm for Ppo {
             .iter_mut()
             .zip(&estimates.targets)
             .map(|(critic, targets)| {
-                let (order, normaliser, fit) = (&order, normaliser.as_ref(), &fit);
-                move |pass: usize| critic.fit_pass(&rollout.obs, normaliser, targets, &order(pass), fit)
+                let (obs, order, fit) = (&estimates.obs, &order, &fit);
+                move |pass: usize| critic.fit_pass(obs, targets, &order(pass), fit)
             })
             .collect();
         let followers: Vec<Pass> =
@@ -145,7 +144,7 @@ impl Algorithm for Ppo {
         let passes = passes::run(config.passes, &mut improve, followers)?;
         drop(fits);
         if let Some(passes) = config.critic_passes {
-            self.learner.fit_critics(rollout, &estimates.targets, passes, &fit, seed)?;
+            self.learner.fit_critics(rollout, &estimates, passes, &fit, seed)?;
         }
         metrics.set("Train/Passes", passes as f64);
         metrics.set("Train/LR", lr);
