@@ -1,6 +1,8 @@
 //! Laws of the training loop: threads, resuming, numbers that are not finite, memory.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+use std::collections::BTreeMap;
+
 use tony_env::space::Space;
 use tony_env::{Context, Env, Spec, Step};
 use tony_rl::{Control, Error, Trainer, algorithms};
@@ -155,8 +157,9 @@ fn every_preset_of_every_algorithm_resolves() {
             let plan = entry.resolve("probe-cost", &[Layer::command_line(&[word]).unwrap()]).unwrap();
             let spec = tony_env::make("probe-cost", &Context::default()).unwrap().spec().clone();
             entry.build(&plan, &spec, 0).unwrap();
-            for (key, value) in preset.values {
-                assert_eq!(plan.get(key), Some(*value), "{} {}: written as it is stored", entry.name, preset.name);
+            let values: BTreeMap<_, _> = preset.entries().copied().collect();
+            for (key, value) in values {
+                assert_eq!(plan.get(key), Some(value), "{} {}: written as it is stored", entry.name, preset.name);
             }
         }
     }

@@ -57,8 +57,8 @@ pub struct Layer {
 
 impl Layer {
     /// A named set of values.
-    pub fn preset(name: &str, entries: &[(&str, &str)]) -> Self {
-        let entries = entries.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+    pub fn preset<'a>(name: &str, entries: impl IntoIterator<Item = &'a (&'a str, &'a str)>) -> Self {
+        let entries = entries.into_iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
         Self { source: Source::Preset(name.to_owned()), entries }
     }
 

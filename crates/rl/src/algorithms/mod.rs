@@ -137,7 +137,7 @@ impl Entry {
     /// Every setting, with its documentation. The defaults shown are this algorithm's own (its first preset's).
     pub fn fields(&self) -> Vec<Field> {
         let mut fields: Vec<Field> = COMMON.iter().chain(self.groups).flat_map(|group| group()).collect();
-        for (key, value) in self.presets[0].values {
+        for (key, value) in self.presets[0].entries() {
             for field in fields.iter_mut().filter(|field| field.key == *key) {
                 field.defaults = vec![((*key).to_owned(), (*value).to_owned())];
             }
@@ -155,7 +155,7 @@ impl Entry {
             algorithm: self.name,
             known: self.presets.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", "),
         })?;
-        let mut all = vec![Layer::preset(preset.name, preset.values)];
+        let mut all = vec![Layer::preset(preset.name, preset.entries())];
         all.extend_from_slice(layers);
         Ok(Plan::resolve(self.name, env, &fields, if preset.name == self.presets[0].name { layers } else { &all })?)
     }
