@@ -128,9 +128,9 @@ pub fn stat(s: &Stat) -> String {
     format!("{} {}", short(s.mean), interval(s))
 }
 
-/// `[10.02, 14.70]`: 95 % interval.
+/// `[10.02, 14.70]`: 95 % interval. One value has none, whatever its two ends say.
 pub fn interval(s: &Stat) -> String {
-    format!("[{}, {}]", short(s.lo), short(s.hi))
+    if s.n > 1 { format!("[{}, {}]", short(s.lo), short(s.hi)) } else { "[n = 1]".to_owned() }
 }
 
 /// Seconds as `4.2 s`, `3 m 20 s`, `2 h 05 m`.

@@ -95,6 +95,8 @@ pub struct Estimates<'a> {
     pub cost_advantages: Vec<Vec<f32>>,
     /// Targets of the critics, in their order.
     pub targets: Vec<Vec<f32>>,
+    /// [`returns::explained_variance`] of each critic, before it learns from this batch.
+    pub explained: Vec<Option<f64>>,
 }
 
 /// Does an algorithm keep constraints?
@@ -154,6 +156,7 @@ impl ActorCritic {
         let c = &self.config;
         let (obs, final_obs) = (self.normalised(&rollout.obs), self.normalised(&rollout.final_obs));
         let mut targets = Vec::with_capacity(self.critics.len());
+        let mut explained = Vec::with_capacity(self.critics.len());
         let mut columns = Vec::with_capacity(self.critics.len());
         for (i, critic) in self.critics.iter().enumerate() {
             let cost;
@@ -166,14 +169,16 @@ impl ActorCritic {
             let (values, final_values) = (critic.values(&obs), critic.values(&final_obs));
             let gae = |lambda| returns::advantages(signal, &values, &rollout.ends, &final_values, gamma, lambda);
             let advantage = gae(lambda);
-            targets.push(match c.target_lambda {
+            let target = match c.target_lambda {
                 Some(other) if other != lambda => returns::targets(&gae(other), &values),
                 _ => returns::targets(&advantage, &values),
-            });
+            };
+            explained.push(returns::explained_variance(&target, &values));
+            targets.push(target);
             columns.push(advantage);
         }
         let cost_advantages = columns.split_off(1);
-        let mut estimates = Estimates { obs, advantage: columns.remove(0), cost_advantages, targets };
+        let mut estimates = Estimates { obs, advantage: columns.remove(0), cost_advantages, targets, explained };
         if c.standardise {
             standardise(&mut estimates.advantage);
         }
@@ -226,8 +231,15 @@ impl ActorCritic {
         outcomes.into_iter().collect()
     }
 
-    /// The last act of every update: check that all parameters are finite, log what the policy became, let its normaliser learn.
-    pub fn finish(&mut self, rollout: &Rollout, old: &[f32], metrics: &mut Metrics) -> Result<()> {
+    /// The last act of every update: check that all parameters are finite, log what the policy became and what the critics knew, let the
+    /// normaliser learn.
+    pub fn finish(
+        &mut self,
+        rollout: &Rollout,
+        estimates: &Estimates,
+        old: &[f32],
+        metrics: &mut Metrics,
+    ) -> Result<()> {
         let batch = Batch::all(rollout);
         let networks = std::iter::once(("policy", self.policy.params()))
             .chain(self.critics.iter().map(|critic| (critic.name(), critic.params())));
@@ -238,6 +250,10 @@ impl ActorCritic {
         }
         metrics.set("Train/KL", self.policy.kl(&batch, old));
         metrics.set("Train/Entropy", self.policy.entropy(&batch));
+        let names = std::iter::once(String::new()).chain(self.constraints.iter().map(|c| format!("/{}", c.name)));
+        for (name, explained) in names.zip(&estimates.explained) {
+            metrics.put(&format!("Value/ExplainedVariance{name}"), *explained);
+        }
         self.policy.observe(&rollout.obs);
         Ok(())
     }

@@ -41,6 +41,19 @@ pub fn targets(advantages: &[f32], values: &[f32]) -> Vec<f32> {
     advantages.iter().zip(values).map(|(a, v)| a + v).collect()
 }
 
+/// Share of the variance of `targets` that `values` explain: 1 is all of it, 0 what a constant does, below 0 is worse than a constant.
+/// `None` where the targets do not vary.
+pub fn explained_variance(targets: &[f32], values: &[f32]) -> Option<f64> {
+    let variance = |column: &dyn Fn(usize) -> f64| {
+        let n = targets.len() as f64;
+        let mean = (0..targets.len()).map(column).sum::<f64>() / n;
+        (0..targets.len()).map(|i| (column(i) - mean).powi(2)).sum::<f64>() / n
+    };
+    let all = variance(&|i| f64::from(targets[i]));
+    let left = variance(&|i| f64::from(targets[i]) - f64::from(values[i]));
+    (all > 0.0).then(|| 1.0 - left / all)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +105,16 @@ mod tests {
         assert!(cut.iter().all(|a| a.abs() < 1e-5), "{cut:?}");
         let dead = advantages(&r, &v, &[end(4, true)], &[10.0], gamma, 0.95);
         assert!(dead[4] < -8.9, "{dead:?}");
+    }
+
+    #[test]
+    fn a_critic_explains_all_or_nothing_of_the_variance_or_adds_to_it() {
+        let targets = [1.0, 2.0, 3.0, 6.0];
+        assert_eq!(explained_variance(&targets, &targets), Some(1.0));
+        // A constant that is off explains as little as one that is not.
+        assert_eq!(explained_variance(&targets, &[-7.0; 4]), Some(0.0));
+        assert_eq!(explained_variance(&targets, &targets.map(|t| -t)), Some(-3.0));
+        assert_eq!(explained_variance(&[0.0; 4], &targets), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ struct Known {
     colour: usize,
 }
 
-const KNOWN: [Known; 9] = [
+const KNOWN: [Known; 10] = [
     Known { metric: "Metrics/EpRet", title: "Return", unit: "reward per episode", colour: 0 },
     Known { metric: "Metrics/EpCost", title: "Cost", unit: "cost per episode", colour: 1 },
     Known { metric: "Metrics/LagrangeMultiplier", title: "Lagrange multiplier", unit: "", colour: 3 },
@@ -24,6 +24,7 @@ const KNOWN: [Known; 9] = [
     Known { metric: "Train/Entropy", title: "Policy entropy", unit: "nats", colour: 2 },
     Known { metric: "Train/StepFraction", title: "Accepted share of the trust-region step", unit: "", colour: 2 },
     Known { metric: "Train/OptimCase", title: "Case of the trust-region problem", unit: "0 to 4", colour: 2 },
+    Known { metric: "Value/ExplainedVariance", title: "Variance that the critic explains", unit: "share", colour: 2 },
     Known { metric: "Metrics/EpLen", title: "Episode length", unit: "steps", colour: 4 },
     Known { metric: "Time/FPS", title: "Speed", unit: "environment steps/s", colour: 4 },
 ];
@@ -172,7 +173,9 @@ fn verdict(input: &RunReport) -> String {
 
 /// Mean and interval.
 pub(super) fn stat(stat: Stat) -> String {
-    format!("<b>{}</b> <span class=\"interval\">[{}, {}]</span>", number(stat.mean), number(stat.lo), number(stat.hi))
+    let interval =
+        if stat.n > 1 { format!("[{}, {}]", number(stat.lo), number(stat.hi)) } else { "n = 1, no interval".to_owned() };
+    format!("<b>{}</b> <span class=\"interval\">{interval}</span>", number(stat.mean))
 }
 
 fn lines([first, last]: [usize; 2]) -> String {

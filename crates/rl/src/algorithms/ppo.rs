@@ -148,7 +148,7 @@ impl Algorithm for Ppo {
         }
         metrics.set("Train/Passes", passes as f64);
         metrics.set("Train/LR", lr);
-        self.learner.finish(rollout, &old, metrics)
+        self.learner.finish(rollout, &estimates, &old, metrics)
     }
 
     fn learner(&self) -> &ActorCritic {

@@ -67,7 +67,7 @@ impl Algorithm for Trpo {
         metrics.set("Train/StepFraction", fraction.unwrap_or(0.0));
         let fit = self.learner.fit(self.config.critic_minibatch, rollout);
         self.learner.fit_critics(rollout, &estimates, self.config.critic_passes, &fit, self.seed)?;
-        self.learner.finish(rollout, &old, metrics)
+        self.learner.finish(rollout, &estimates, &old, metrics)
     }
 
     fn learner(&self) -> &ActorCritic {
