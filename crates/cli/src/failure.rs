@@ -62,9 +62,9 @@ impl Failure {
         self
     }
 
-    /// What to type next, where the error itself does not know better.
-    pub fn or_hint(mut self, hint: impl FnOnce() -> String) -> Self {
-        self.hint = self.hint.or_else(|| Some(hint()));
+    /// `resume` is what to type next, where the error itself does not know better; where it speaks of any run, this one is meant.
+    pub fn resumable(mut self, resume: &str) -> Self {
+        self.hint = Some(self.hint.map_or_else(|| resume.to_owned(), |hint| hint.replace("tony resume RUN", resume)));
         self
     }
 

@@ -105,7 +105,7 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
     match outcome {
         Err(error) => {
             let exit = exit(Code::Failed, error.to_string());
-            let failure = Failure::from(error).at(format!("in {}", progress.run)).or_hint(|| resume.clone());
+            let failure = Failure::from(error).at(format!("in {}", progress.run)).resumable(&resume);
             // The first failure is the one to tell, also where the disk that is full cannot take this line.
             let _ = training.folder.finish(&exit);
             Err(failure)

@@ -262,7 +262,7 @@ fn a_full_disk_stops_the_run_and_leaves_the_last_checkpoint_whole() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    for part in ["error: ", "o space left on device", "small/run", "try: "] {
+    for part in ["error: ", "o space left on device", "small/run", "try: free some space, then tony resume small/run"] {
         assert!(said.contains(part), "`{part}` is missing in {said}");
     }
     fs::remove_file(ballast).unwrap();
