@@ -173,8 +173,11 @@ fn verdict(input: &RunReport) -> String {
 
 /// Mean and interval.
 pub(super) fn stat(stat: Stat) -> String {
-    let interval =
-        if stat.n > 1 { format!("[{}, {}]", number(stat.lo), number(stat.hi)) } else { "n = 1, no interval".to_owned() };
+    let interval = if stat.n > 1 {
+        format!("[{}, {}]", number(stat.lo), number(stat.hi))
+    } else {
+        "n = 1, no interval".to_owned()
+    };
     format!("<b>{}</b> <span class=\"interval\">{interval}</span>", number(stat.mean))
 }
 
