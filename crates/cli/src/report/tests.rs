@@ -237,6 +237,14 @@ fn a_comparison_counts_and_ranks() {
 }
 
 #[test]
+fn one_run_has_no_interval() {
+    let run = [a_run("cpo", 1, 22.0)];
+    let page = compare_report(&Comparison::new(&run));
+    assert!(page.contains("n = 1, no interval"));
+    assert!(!page.contains("class=\"interval\">["));
+}
+
+#[test]
 fn an_evaluation_reads_back_in_order() {
     let evaluation = a_run("cpo", 1, 22.0).evaluation.unwrap();
     let text = serde_json::to_string(&evaluation).unwrap();
@@ -280,7 +288,8 @@ fn browser() -> Option<PathBuf> {
 
 fn dump(browser: &Path, page: &Path, hash: &str, profile: &Path) -> String {
     let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000", "--dump-dom"])
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
+        .args(["--disable-component-update", "--disable-sync", "--virtual-time-budget=2000", "--dump-dom"])
         .arg(format!("--user-data-dir={}", profile.join("profile").display()))
         .arg(format!("file://{}{hash}", page.display()))
         .output()
