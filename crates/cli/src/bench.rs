@@ -204,17 +204,17 @@ fn bench_train(plan: &Plan, threads: usize, common: Common) -> Result<Code> {
     let mut folder = RunFolder::create(&scratch.path().join("run"), plan, &manifest)?;
     // The peak is measured again and again between updates: a machine that others use too has fast and slow times, and both sides of
     // the ratio must see the same of them.
-    let (mut peaks, mut measuring, mut last) = (Vec::new(), Duration::ZERO, None::<Instant>);
+    let (mut peaks, mut measuring, mut last) = (Vec::new(), 0.0, None::<Instant>);
     let began = Instant::now();
     trainer.run(&mut folder, number(plan, "steps")?, &Control::default(), &mut |_| {
         if last.is_none_or(|last| last.elapsed() > PEAK_EVERY) {
             let start = Instant::now();
             peaks.push(tony_nn::machine_gflops(threads));
-            measuring += start.elapsed();
+            measuring += start.elapsed().as_secs_f64();
             last = Some(Instant::now());
         }
     })?;
-    let seconds = (began.elapsed() - measuring).as_secs_f64();
+    let seconds = began.elapsed().as_secs_f64() - measuring;
     let memory = peak_memory()?;
     let times = trainer.times();
     let update_gflops = times.update_flops as f64 / times.update.max(1e-9) / 1e9;
