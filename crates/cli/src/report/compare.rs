@@ -10,6 +10,11 @@ use super::{RunReport, final_of, finite};
 use serde::Serialize;
 use tony_run::{Stat, stats};
 
+/// From this many runs on, a bootstrap interval over runs is taken at its word.
+pub const FEW_SEEDS: usize = 5;
+/// What is said below that.
+pub const TOO_NARROW: &str =
+    "With fewer than five runs a bootstrap interval is too narrow: what it sets apart may still be chance.";
 /// Points of a curve over seeds.
 const GRID: usize = 50;
 
@@ -196,7 +201,10 @@ fn env_sections(comparison: &Comparison, env: &str) -> String {
         section(
             &id("final"),
             &format!("{env}: where it ended"),
-            "Interquartile mean over runs of each run's final value, with its 95 % bootstrap interval over runs.",
+            &format!(
+                "Interquartile mean over runs of each run's final value, with its 95 % bootstrap interval over runs. {}",
+                if groups.iter().any(|group| group.seeds < FEW_SEEDS) { TOO_NARROW } else { "" }
+            ),
             &format!("{}<div class=\"charts\">\n{}</div>\n", group_table(&groups), scatter(&groups)),
         ),
         section(
