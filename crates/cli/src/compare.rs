@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tony_run::{RunFolder, Stat};
 
 use crate::failure::{Code, Result};
-use crate::report::{Comparison, FEW_SEEDS, FINAL_UPDATES, RunReport, TOO_NARROW, compare_report};
+use crate::report::{Comparison, FINAL_UPDATES, RunReport, caution, compare_report};
 use crate::{Common, console};
 
 /// Compare runs, grouped by algorithm and environment.
@@ -66,8 +66,6 @@ fn text(comparison: &Comparison) -> String {
         let heading = "\nProbability that a seed of the one has a higher return than a seed of the other";
         lines.extend([heading.to_owned(), console::table(&pairs)]);
     }
-    if comparison.groups.iter().any(|group| group.seeds < FEW_SEEDS) {
-        lines.push(format!("\n{TOO_NARROW}"));
-    }
+    lines.extend(caution(&comparison.groups).map(|caution| format!("\n{caution}")));
     lines.join("\n")
 }

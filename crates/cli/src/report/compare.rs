@@ -10,11 +10,6 @@ use super::{RunReport, final_of, finite};
 use serde::Serialize;
 use tony_run::{Stat, stats};
 
-/// From this many runs on, a bootstrap interval over runs is taken at its word.
-pub const FEW_SEEDS: usize = 5;
-/// What is said below that.
-pub const TOO_NARROW: &str =
-    "With fewer than five runs a bootstrap interval is too narrow: what it sets apart may still be chance.";
 /// Points of a curve over seeds.
 const GRID: usize = 50;
 
@@ -162,6 +157,13 @@ impl Pair {
     }
 }
 
+/// What to bear in mind about the intervals, where a group has few runs.
+pub fn caution<'g>(groups: impl IntoIterator<Item = &'g Group>) -> Option<&'static str> {
+    groups.into_iter().any(|group| group.seeds < 5).then_some(
+        "With fewer than five runs a bootstrap interval is too narrow: what it sets apart may still be chance.",
+    )
+}
+
 /// The limit of a cost where all runs have the same.
 fn shared_limit(runs: &[&RunReport], channel: Option<&str>) -> Option<f64> {
     let limit = runs.first()?.limit(channel)?;
@@ -203,7 +205,7 @@ fn env_sections(comparison: &Comparison, env: &str) -> String {
             &format!("{env}: where it ended"),
             &format!(
                 "Interquartile mean over runs of each run's final value, with its 95 % bootstrap interval over runs. {}",
-                if groups.iter().any(|group| group.seeds < FEW_SEEDS) { TOO_NARROW } else { "" }
+                caution(groups.iter().copied()).unwrap_or_default()
             ),
             &format!("{}<div class=\"charts\">\n{}</div>\n", group_table(&groups), scatter(&groups)),
         ),

@@ -17,7 +17,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-pub use compare::{Comparison, FEW_SEEDS, TOO_NARROW, compare_report};
+pub use compare::{Comparison, caution, compare_report};
 pub use replay::replay_page;
 pub use run::run_report;
 

@@ -44,6 +44,19 @@ const NO_REGULARISER: (&str, &str) = ("critic.regulariser", "0.0");
 const OMNISAFE_PPO: Values = &[("critic.lr", "0.0003"), ("critic.schedule", "linear")];
 const OMNISAFE_LAGRANGIAN: Values = &[("lagrangian.control", "adam")];
 
+/// Of the tasks with MuJoCo; Stable-Baselines3 begins from the same.
+const PPO_PAPER: Values = &[
+    ("steps_per_update", "2048"),
+    ("envs", "1"),
+    ("normalise", "false"),
+    ("passes", "10"),
+    ("target_kl", "0.0"),
+    ("lr.schedule", "constant"),
+    ("critic.lr", "0.0003"),
+    ("critic.schedule", "constant"),
+    NO_REGULARISER,
+];
+
 const SAFETY_GYM: Values = &[
     ("steps_per_update", "30000"),
     ("envs", "10"),
@@ -105,34 +118,17 @@ const PID_PAPER_INTEGRAL: Values = &[("pid.kp", "0.0")];
 pub(super) const PPO: &[Preset] = &[
     default(&[OMNISAFE_PPO]),
     safety_gym(&[SAFETY_GYM, SAFETY_GYM_PPO]),
-    paper(&[&[
-        ("steps_per_update", "2048"),
-        ("envs", "1"),
-        ("normalise", "false"),
-        ("passes", "10"),
-        ("target_kl", "0.0"),
-        ("lr.schedule", "constant"),
-        ("critic.lr", "0.0003"),
-        ("critic.schedule", "constant"),
-        NO_REGULARISER,
-        NO_CLIPPING,
-    ]]),
-    sb3(&[&[
-        ("steps_per_update", "2048"),
-        ("envs", "1"),
-        ("init", "orthogonal"),
-        ("normalise", "false"),
-        ("standardise", "false"),
-        ("standardise.minibatch", "true"),
-        ("adam.epsilon", "1e-5"),
-        ("max_grad_norm", "0.5"),
-        ("passes", "10"),
-        ("target_kl", "0.0"),
-        ("lr.schedule", "constant"),
-        ("critic.lr", "0.0003"),
-        ("critic.schedule", "constant"),
-        NO_REGULARISER,
-    ]]),
+    paper(&[PPO_PAPER, &[NO_CLIPPING]]),
+    sb3(&[
+        PPO_PAPER,
+        &[
+            ("init", "orthogonal"),
+            ("standardise", "false"),
+            ("standardise.minibatch", "true"),
+            ("adam.epsilon", "1e-5"),
+            ("max_grad_norm", "0.5"),
+        ],
+    ]),
 ];
 
 pub(super) const PPO_LAG: &[Preset] = &[
