@@ -357,6 +357,21 @@ fn chain_body<S: Simd>(activation: Activation, a: &[f32], d: &mut [f32]) {
 }
 
 kernel! {
+    /// `r = activation'(z) r + activation''(z) R z g`, told from the activation `a` and its derivative `ra` along the vector.
+    bend = bend_body(activation: Activation, a: &[f32], ra: &[f32], g: &[f32], r: &mut [f32])
+}
+
+#[inline(always)]
+fn bend_body<S: Simd>(activation: Activation, a: &[f32], ra: &[f32], g: &[f32], r: &mut [f32]) {
+    let all = r.iter_mut().zip(a).zip(ra.iter().zip(g));
+    match activation {
+        // With a = tanh z: a' = 1 - a^2, and a'' R z = -2 a R a.
+        Activation::Tanh => all.for_each(|((r, a), (ra, g))| *r = *r * (1.0 - a * a) - 2.0 * a * ra * g),
+        Activation::Relu => all.for_each(|((r, a), _)| *r = if *a > 0.0 { *r } else { 0.0 }),
+    }
+}
+
+kernel! {
     /// `total += sum of the rows`, row after row.
     add_rows = add_rows_body(rows: View, n: usize, total: &mut [f32])
 }

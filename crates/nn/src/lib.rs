@@ -39,6 +39,7 @@
 mod adam;
 pub mod categorical;
 pub mod gaussian;
+mod hessian;
 mod init;
 mod kernels;
 mod mlp;
@@ -50,6 +51,7 @@ pub mod simd;
 mod workspace;
 
 pub use adam::Adam;
+pub use hessian::Curve;
 pub use init::Init;
 pub use mlp::{Activation, Head, Mlp};
 pub use normaliser::Normaliser;

@@ -35,27 +35,27 @@ pub type Head<'a> = dyn Fn(usize, &[f32], &mut [f32], &mut [f64]) + Sync + 'a;
 
 /// Where a layer lies, in the caller's parameters and in padded copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Layer {
-    inputs: usize,
-    outputs: usize,
+pub(crate) struct Layer {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
     /// `W` and `b` in the flat parameters: `(inputs + 1) * outputs` numbers.
     at: usize,
     /// The same rows at a stride of `stride(outputs)`.
     padded_at: usize,
     /// `W` transposed, `outputs` rows at a stride of `stride(inputs)`; the first layer has none.
-    transposed_at: usize,
+    pub(crate) transposed_at: usize,
 }
 
 impl Layer {
-    fn params(&self) -> Range<usize> {
+    pub(crate) fn params(&self) -> Range<usize> {
         self.at..self.at + (self.inputs + 1) * self.outputs
     }
 
-    fn padded(&self) -> Range<usize> {
+    pub(crate) fn padded(&self) -> Range<usize> {
         self.padded_at..self.padded_at + (self.inputs + 1) * stride(self.outputs)
     }
 
-    fn macs(&self) -> u64 {
+    pub(crate) fn macs(&self) -> u64 {
         (self.inputs * self.outputs) as u64
     }
 }
@@ -65,7 +65,7 @@ impl Layer {
 pub struct Mlp {
     sizes: Vec<usize>,
     activation: Activation,
-    layers: Vec<Layer>,
+    pub(crate) layers: Vec<Layer>,
 }
 
 impl Mlp {
@@ -323,7 +323,7 @@ impl Mlp {
     }
 
     /// Activations of the rows `block`, layer after layer.
-    fn forward_block(&self, path: Path, padded: &[f32], x: &Rows, block: Range<usize>, lane: &mut Lane) {
+    pub(crate) fn forward_block(&self, path: Path, padded: &[f32], x: &Rows, block: Range<usize>, lane: &mut Lane) {
         let b = block.len();
         let input = stride(self.input());
         for (i, row) in block.zip(lane.activations[0].chunks_exact_mut(input)) {
@@ -404,14 +404,14 @@ impl Mlp {
         }
     }
 
-    fn pack(&self, params: &[f32], padded: &mut Buffer) {
+    pub(crate) fn pack(&self, params: &[f32], padded: &mut Buffer) {
         padded.resize(self.layers.iter().map(|layer| layer.padded().len()).sum());
         for layer in &self.layers {
             pad(&params[layer.params()], layer.outputs, stride(layer.outputs), &mut padded[layer.padded()]);
         }
     }
 
-    fn pack_transposed(&self, path: Path, params: &[f32], transposed: &mut Buffer) {
+    pub(crate) fn pack_transposed(&self, path: Path, params: &[f32], transposed: &mut Buffer) {
         transposed.resize(self.layers.iter().skip(1).map(|layer| layer.outputs * stride(layer.inputs)).sum());
         for layer in self.layers.iter().skip(1) {
             let weights = View { data: &params[layer.params()], stride: layer.outputs };
@@ -421,15 +421,15 @@ impl Mlp {
     }
 
     /// Multiply-adds x 2 of forward mode for one row, on top of the forward pass.
-    fn tangent_flops_per_row(&self) -> u64 {
+    pub(crate) fn tangent_flops_per_row(&self) -> u64 {
         2 * self.flops_per_row() - 2 * self.layers[0].macs()
     }
 
-    fn check_params(&self, params: &[f32]) {
+    pub(crate) fn check_params(&self, params: &[f32]) {
         assert_eq!(params.len(), self.num_params(), "numbers given against parameters of a network {:?}", self.sizes);
     }
 
-    fn check(&self, params: &[f32], x: &Rows) -> usize {
+    pub(crate) fn check(&self, params: &[f32], x: &Rows) -> usize {
         self.check_params(params);
         assert_eq!(x.width, self.input(), "numbers in a row against inputs of a network {:?}", self.sizes);
         assert_eq!(x.data.len() % x.width, 0, "{} numbers are no whole rows of {}", x.data.len(), x.width);
@@ -441,7 +441,7 @@ impl Mlp {
 }
 
 /// `W` and `b` of a layer in a padded copy.
-fn layer_parts<'a>(layer: &Layer, padded: &'a [f32]) -> (View<'a>, &'a [f32]) {
+pub(crate) fn layer_parts<'a>(layer: &Layer, padded: &'a [f32]) -> (View<'a>, &'a [f32]) {
     let stride = stride(layer.outputs);
     let (weights, bias) = padded[layer.padded()].split_at(layer.inputs * stride);
     (View { data: weights, stride }, bias)
