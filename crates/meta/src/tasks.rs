@@ -77,6 +77,12 @@ pub struct Preset {
     pub values: Vec<&'static [(&'static str, &'static str)]>,
 }
 
+/// What `preset=` may say, and what it means.
+pub const PRESETS: &[(&str, &str)] = &[
+    ("default", "the published settings for the task (of the demonstration on sine; on Omniglot by ways: up to 10, or more)"),
+    ("gradients", "the experiment on combinations of gradients: see inner.steps, combine and eps.start"),
+];
+
 /// What the published runs on Omniglot share.
 const OMNIGLOT: &[(&str, &str)] = &[("eval.steps", "50"), ("eps.start", "1.0"), ("meta_batch", "5"), ("train_shots", "10")];
 /// 5 ways: 100,000 outer steps; Adam at 0.001, 5 inner minibatches of 10.

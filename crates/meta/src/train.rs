@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 use tony_random::Stream;
-use tony_run::{Archive, Checkpoint, Control, Loaded, Metrics, Outcome, Plan, RunFolder, phase, settings};
+use tony_run::{Archive, Checkpoint, Control, Loaded, Metrics, Outcome, Plan, RunFolder, Times, phase, settings};
 
 use crate::algorithms::{self, Method};
 use crate::evaluate::{Drawing, Evaluator, Score};
@@ -55,6 +55,7 @@ pub struct Trainer {
     steps: u64,
     /// Wall time of earlier processes of this run.
     earlier_seconds: f64,
+    times: Times,
 }
 
 /// What one step of the initialisation tells.
@@ -97,7 +98,7 @@ impl Trainer {
         };
         let phi = learner.init(&mut Stream::new(config.seed, "init", 0));
         let inners = vec![Inner::new(&inner, phi.len()); places];
-        Ok(Self { config, outer, inner, tasks, family, learner, method, phi, inners, steps: 0, earlier_seconds: 0.0 })
+        Ok(Self { config, outer, inner, tasks, family, learner, method, phi, inners, steps: 0, earlier_seconds: 0.0, times: Times::default() })
     }
 
     /// Go on from a checkpoint of a run with the same plan.
@@ -156,13 +157,17 @@ impl Trainer {
                 control.steps.store(self.steps, Ordering::Relaxed);
             }
             let training = clock.elapsed().as_secs_f64();
+            let records = Instant::now();
             let mut metrics = self.measure(count, sum)?;
             let seconds = self.earlier_seconds + start.elapsed().as_secs_f64();
             metrics.set("seconds", seconds);
             metrics.set("Time/FPS", count as f64 / clock.elapsed().as_secs_f64());
             let examples = count * (self.outer.meta_batch * self.inner.steps * self.inner.batch) as u64;
             metrics.set("Time/Examples", examples as f64 / training);
-            metrics.set("Time/GFLOPS", (examples * self.learner.flops_per_gradient()) as f64 / training * 1e-9);
+            let flops = examples * self.learner.flops_per_gradient();
+            metrics.set("Time/GFLOPS", flops as f64 / training * 1e-9);
+            self.times.update += training;
+            self.times.update_flops += flops;
             folder.log(&metrics)?;
             let stop = control.stop.load(Ordering::Relaxed);
             let done = self.steps >= steps;
@@ -171,6 +176,7 @@ impl Trainer {
                 self.commit(folder, seconds)?;
                 committed = Instant::now();
             }
+            self.times.other += records.elapsed().as_secs_f64();
             on_update(&metrics);
             if stop && !done {
                 return Ok(Outcome::Stopped);
@@ -290,6 +296,11 @@ impl Trainer {
         self.evaluator().drawings(seed, "test task", count)
     }
 
+    /// Where the time of this process went: steps of the initialisation, and records with the tasks that they are measured on.
+    pub fn times(&self) -> Times {
+        self.times
+    }
+
     /// Steps done in all.
     pub fn steps(&self) -> u64 {
         self.steps
@@ -313,6 +324,11 @@ impl Trainer {
     /// What is learned.
     pub fn learner(&self) -> &Learner {
         &self.learner
+    }
+
+    /// Steps on a new task.
+    pub fn eval_steps(&self) -> usize {
+        self.tasks.steps
     }
 
     /// Number of new tasks that a finished run is measured on.

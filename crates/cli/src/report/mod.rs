@@ -11,6 +11,8 @@
 
 mod chart;
 mod compare;
+#[cfg(feature = "meta")]
+mod few_shot;
 mod folder;
 mod html;
 mod replay;
@@ -20,6 +22,8 @@ mod run;
 mod tests;
 
 pub use compare::{Comparison, caution, compare_report};
+#[cfg(feature = "meta")]
+pub use few_shot::few_shot_report;
 pub use replay::replay_page;
 pub use reproduction::{Reproduction, reproduction};
 pub use run::{is_metric, run_report};

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tony_rl::Trainer;
 use tony_run::{Control, Exit, Manifest, Outcome, RunFolder};
 
 use super::recipe::Planned;
 use crate::failure::{Code, Failure, Result};
 use crate::signals::Stop;
 use crate::train::number;
+use crate::workload::Algorithm;
 use crate::{Common, console, world};
 
 /// Seconds between lines of progress.
@@ -38,9 +38,8 @@ impl Jobs<'_> {
     /// Build each training once: what does not fit is refused, and what must be fetched is fetched, before the first step.
     pub fn check(&self) -> Result<()> {
         for planned in self.planned.iter().filter(|planned| planned.seed == 0) {
-            let envs = world::make(&planned.plan.env, number(&planned.plan, "envs")?, self.common.offline)?;
-            let built = Trainer::new(&planned.plan, envs).map(|_| ());
-            built.map_err(|error| Failure::from(error).at(format!("in the run `{}`", planned.id)))?;
+            let built = Algorithm::find(&planned.plan.algorithm)?.trainee(&planned.plan, self.common.offline);
+            built.map_err(|error| error.at(format!("in the run `{}`", planned.id)))?;
         }
         Ok(())
     }
@@ -126,8 +125,8 @@ impl Jobs<'_> {
             RunFolder::create(&dir, &planned.plan, &manifest)?
         };
         world::with_threads(std::num::NonZeroUsize::new(1), |_| {
-            let envs = world::make(&planned.plan.env, number(&planned.plan, "envs")?, self.common.offline)?;
-            let mut trainer = Trainer::new(&planned.plan, envs)?;
+            let algorithm = Algorithm::find(&planned.plan.algorithm)?;
+            let mut trainer = algorithm.trainee(&planned.plan, self.common.offline)?;
             let loaded = folder.latest()?;
             if let Some(loaded) = &loaded {
                 trainer.restore(loaded)?;
@@ -144,8 +143,8 @@ impl Jobs<'_> {
                 Ok(Outcome::Finished) => (Code::Done, "finished".to_owned()),
                 Ok(Outcome::Stopped) => return Ok(()),
                 // That a training breaks down can be the result: its records up to there are judged.
-                Err(error @ tony_rl::Error::NonFinite { .. }) => (Code::Failed, error.to_string()),
-                Err(_) => return outcome.map(|_| ()).map_err(Into::into),
+                Err(error) if error.kind() == "not_finite" => (Code::Failed, error.what().to_owned()),
+                Err(_) => return outcome.map(|_| ()),
             };
             Ok(folder.finish(&Exit {
                 code: code as i32,

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use tony_rl::algorithms;
 use tony_run::{Layer, Plan, nearest};
 
 use super::experiments;
 use super::measure::{Criterion, Value};
 use crate::failure::{Failure, Result};
 use crate::report;
+use crate::workload::Algorithm;
 
 /// The recipes that come with the program, by the paper's short name.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -255,15 +255,14 @@ impl Recipe {
             let missing = |what: &str| place(Failure::usage("bad_recipe", format!("it has no {what}")));
             let env = chain.iter().rev().find_map(|run| run.env.as_deref()).ok_or_else(|| missing("env"))?;
             let steps = chain.iter().rev().find_map(|run| run.steps).ok_or_else(|| missing("steps"))?;
-            let entry = algorithms::find(&run.algorithm).map_err(|error| place(error.into()))?;
-            let listing = tony_env::find(env).map_err(|error| place(error.into()))?;
+            let algorithm = Algorithm::find(&run.algorithm).map_err(place)?;
             let settings: Vec<String> =
                 chain.iter().flat_map(|run| &run.settings).chain(&larger.settings).cloned().collect();
             for seed in 0..seeds.or(larger.seeds).or(run.seeds).unwrap_or(self.seeds) as u64 {
                 let mut words = settings.clone();
                 words.extend([format!("steps={}", larger.steps.unwrap_or(steps)), format!("seed={seed}")]);
                 let layer = Layer::command_line(&words).map_err(|error| place(error.into()))?;
-                let plan = entry.resolve(listing.name, &[layer]).map_err(|error| place(error.into()))?;
+                let plan = algorithm.resolve(env, &[layer]).map_err(place)?;
                 planned.push(Planned { id: run.id.clone(), seed, plan });
             }
         }
