@@ -64,7 +64,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         What::Train { algo, env, settings, steps, threads } => {
             let algorithm = Algorithm::find(algo)?;
             let mut typed = Layer::command_line(settings)?;
-            let steps = steps.clone().unwrap_or_else(|| if algorithm.is_few_shot() { "200" } else { "100000" }.to_owned());
+            let steps =
+                steps.clone().unwrap_or_else(|| if algorithm.is_few_shot() { "200" } else { "100000" }.to_owned());
             typed.entries.insert(0, ("steps".into(), steps));
             let plan = algorithm.resolve(env, &[typed])?;
             world::with_threads(*threads, |threads| bench_train(&plan, threads, common))

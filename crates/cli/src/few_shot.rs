@@ -50,9 +50,8 @@ pub struct Evaluation {
 impl Evaluation {
     fn new(run: &Path, checkpoint: &str, trainer: &Trainer, scores: &[Score]) -> Result<Self> {
         let (kind, steps) = (trainer.kind(), trainer.eval_steps() as f64);
-        let stat = |pick: &dyn Fn(&Score) -> Option<f64>| {
-            stats::mean(&scores.iter().filter_map(pick).collect::<Vec<f64>>())
-        };
+        let stat =
+            |pick: &dyn Fn(&Score) -> Option<f64>| stats::mean(&scores.iter().filter_map(pick).collect::<Vec<f64>>());
         let need = |stat: Option<Stat>| stat.ok_or_else(|| Failure::usage("bad_argument", "no tasks were asked for"));
         let sign = if kind == Kind::Sine { -1.0 } else { 1.0 };
         let mut sorted: Vec<f64> = scores.iter().map(|score| score.after).collect();
@@ -123,7 +122,11 @@ pub fn finish(folder: &mut RunFolder, trainer: &Trainer, exit: &Exit) -> Result<
     Ok(Finding {
         object,
         about: format!("{} new tasks, {}", evaluation.episodes, evaluation.meaning()),
-        rows: evaluation.lines().into_iter().map(|(name, stat)| vec![format!("  {name}"), console::stat(&stat)]).collect(),
+        rows: evaluation
+            .lines()
+            .into_iter()
+            .map(|(name, stat)| vec![format!("  {name}"), console::stat(&stat)])
+            .collect(),
         next: &["eval"],
     })
 }

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 use tony_run::{Control, Exit, Outcome, Plan, RunFolder};
 
 use crate::eval;
+use crate::failure::{Code, Result};
 #[cfg(feature = "meta")]
 use crate::few_shot;
-use crate::failure::{Code, Failure, Result};
 use crate::panel::Panel;
 use crate::progress::{AGENT, Lines, Progress, channels};
 use crate::report::{self, Evaluation, RunReport};

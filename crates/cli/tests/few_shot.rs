@@ -76,11 +76,15 @@ fn mistakes_are_told_before_the_first_step() {
     place.tony("train ppo omniglot").fails(2, &["omniglot", "try: tony list envs"]);
     place.tony("train reptile sine wayz=5").fails(2, &["unknown setting `wayz`"]);
     place.tony("train reptile sine inner.steps=0").fails(2, &["setting `inner.steps` cannot be `0`"]);
-    place.tony("train reptile omniglot").fails(2, &["no pictures of characters were found", "data/omniglot", "try: data=PATH"]);
+    place
+        .tony("train reptile omniglot")
+        .fails(2, &["no pictures of characters were found", "data/omniglot", "try: data=PATH"]);
     place.tony("train reptile omniglot data=nowhere").fails(2, &["looked for nowhere"]);
     std::fs::write(place.path().join("broken.zip"), b"PK").unwrap();
     place.tony("train reptile omniglot data=broken.zip").fails(1, &["broken.zip: broken archive"]);
-    place.tony("train maml sine inner.optimiser=adam").fails(2, &["plain gradient descent", "try: inner.optimiser=sgd"]);
+    place
+        .tony("train maml sine inner.optimiser=adam")
+        .fails(2, &["plain gradient descent", "try: inner.optimiser=sgd"]);
     assert!(!place.path().join("runs").exists(), "a run folder was made for a training that cannot be");
     for key in ["inner.moments", "ways", "preset=NAME", "eps.start"] {
         assert!(place.tony("train reptile --help").works().stdout.contains(key), "{key}");

@@ -174,8 +174,10 @@ impl ConvNet {
 
     /// Overwrite `out` with the product of the loss's Hessian with `v`, by a central difference of gradients: Burn has no second derivatives.
     ///
-    /// The step moves the parameters by `STEP` of their own length. Truncation falls with the square of the step, rounding grows with its
-    /// inverse, and a rectifier that switches inside the step adds its jump: the test beside this measures what is left.
+    /// The step moves the parameters by 3e-5 of their own length. Measured against second differences in f64, the product is then good to
+    /// 0.2 to 0.6 % of its length, which is the rounding of the gradients (ten times shorter steps: 2 to 9 %). A rectifier that switches
+    /// inside the step adds the jump of its slope, which the Hessian, a derivative on one side of it, does not know; from steps of 3e-4 on
+    /// these jumps are larger than all the rest.
     ///
     /// # Panics
     /// As [`ConvNet::gradient`].
@@ -273,7 +275,7 @@ impl ConvNet {
 }
 
 /// Step of a difference of gradients, relative to the length of the parameters. See [`ConvNet::hessian_vector`].
-const STEP: f64 = 1e-3;
+const STEP: f64 = 3e-5;
 
 /// A parameter tensor and its place among the flat ones.
 struct Leaf {
@@ -316,7 +318,7 @@ fn matrix(values: Vec<f32>, rows: usize, device: &Device) -> Tensor<2> {
 }
 
 fn numbers<const D: usize>(tensor: Tensor<D>, what: &'static str) -> Result<Vec<f32>> {
-    tensor.into_data().into_vec().map_err(|_| Error::Backend(what))
+    tensor.into_data().try_into_vec().map_err(|_| Error::Backend(what))
 }
 
 /// Each tensor is a block of memory of its own, freed soon. The C library of Linux gives large blocks back to the system at once and asks

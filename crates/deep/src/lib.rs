@@ -14,7 +14,9 @@ pub use conv::{ConvNet, Shape};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A size of a network is 0.
-    #[error("a network of pictures of side {side} with {channels} channels, {filters} filters and {classes} classes is none: each must be 1 or more")]
+    #[error(
+        "a network of pictures of side {side} with {channels} channels, {filters} filters and {classes} classes is none: each must be 1 or more"
+    )]
     Shape {
         /// Pixels of a side.
         side: usize,

@@ -22,7 +22,6 @@ fn loss(net: &ConvNet, params: &[f64], pictures: &[f32], labels: &[usize]) -> f6
         .sum()
 }
 
-
 fn scores(net: &ConvNet, params: &[f64], pictures: &[f32], before: &dyn Fn(usize) -> usize) -> Vec<Vec<f64>> {
     let Shape { channels, filters, classes, .. } = net.shape();
     let n = pictures.len() / net.input();
@@ -47,7 +46,8 @@ fn scores(net: &ConvNet, params: &[f64], pictures: &[f32], before: &dyn Fn(usize
                         && y < side
                         && x < side
                     {
-                        sum += hidden[(y * side + x) * inputs + c] * weights[((ky * 3 + kx) * inputs + c) * filters + f];
+                        sum +=
+                            hidden[(y * side + x) * inputs + c] * weights[((ky * 3 + kx) * inputs + c) * filters + f];
                     }
                 }
                 z[(oy * out + ox) * filters + f] = sum;
@@ -65,7 +65,8 @@ fn scores(net: &ConvNet, params: &[f64], pictures: &[f32], before: &dyn Fn(usize
         (hidden, inputs) = (z, filters);
     }
     let (weights, bias) = (take(net.flat() * classes), take(classes));
-    let score = |h: &Vec<f64>, c: usize| h.iter().enumerate().fold(bias[c], |sum, (i, h)| sum + h * weights[i * classes + c]);
+    let score =
+        |h: &Vec<f64>, c: usize| h.iter().enumerate().fold(bias[c], |sum, (i, h)| sum + h * weights[i * classes + c]);
     hidden.iter().map(|h| (0..classes).map(|c| score(h, c)).collect()).collect()
 }
 
@@ -160,37 +161,35 @@ fn gradients_are_derivatives_of_the_loss() {
     }
 }
 
-/// How far a difference of gradients is from the Hessian's product with a vector: both are measured along other directions `u`, where
-/// `u' H v` is a second difference of the f64 loss.
+/// How far a difference of gradients is from the Hessian's product with a vector: both are measured along random directions `u`, where
+/// `u' H v` is a second difference of the f64 loss. The root of the mean square over `u` is the length of the difference.
 #[test]
 fn difference_products_are_near_hessian_products() {
-    for case in cases() {
-        let Case { net, params, pictures, labels } = &case;
+    for Case { net, params, pictures, labels } in cases() {
         let mut stream = Stream::new(3, "directions", 0);
         let mut direction = || -> Vec<f32> { params.iter().map(|_| stream.normal() as f32).collect() };
         let v = direction();
         let mut hv = vec![f32::NAN; params.len()];
-        net.hessian_vector(params, &v, pictures, labels, &mut hv).unwrap();
-        let p = wide(params);
-        for _ in 0..4 {
+        net.hessian_vector(&params, &v, &pictures, &labels, &mut hv).unwrap();
+        let p = wide(&params);
+        let (mut error, mut size) = (0.0, 0.0);
+        for _ in 0..30 {
             let u = direction();
-            let h = 1e-5;
+            let h = 1e-6;
             let at = |a: f64, b: f64| {
-                let moved: Vec<f64> = p
-                    .iter()
-                    .zip(u.iter().zip(&v))
-                    .map(|(p, (u, v))| p + a * h * f64::from(*u) + b * h * f64::from(*v))
-                    .collect();
-                loss(net, &moved, pictures, labels)
+                let both = u.iter().zip(&v);
+                let moved = p.iter().zip(both).map(|(p, (u, v))| p + a * h * f64::from(*u) + b * h * f64::from(*v));
+                loss(&net, &moved.collect::<Vec<_>>(), &pictures, &labels)
             };
             let expected = (at(1.0, 1.0) - at(1.0, -1.0) - at(-1.0, 1.0) + at(-1.0, -1.0)) / (4.0 * h * h);
             let found: f64 = u.iter().zip(&hv).map(|(u, h)| f64::from(*u) * f64::from(*h)).sum();
-            let scale = [&u, &hv].map(|x| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt());
-            let error = (found - expected).abs() / (scale[0] * scale[1]);
-            println!("{:?}: {found} for {expected}, {error:.1e} of |u||Hv|", net.shape());
-            // Measured: see the documentation of `hessian_vector`.
-            assert!(error < 0.02, "{:?}: {found} for {expected}: {error}", net.shape());
+            error += (found - expected).powi(2);
+            size += expected.powi(2);
         }
+        let error = (error / size).sqrt();
+        println!("{:?}: {error:.1e} of |Hv|", net.shape());
+        // Measured: 1.5e-3 to 6e-3, the rounding of two gradients over the length of the step.
+        assert!(error < 0.02, "{:?}: {error}", net.shape());
     }
 }
 

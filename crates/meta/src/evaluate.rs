@@ -111,7 +111,8 @@ impl Evaluator<'_> {
             Family::Omniglot(omniglot) => {
                 let right = |params: &[f32], transductive: bool| -> Result<f64> {
                     let guesses = classify(self.learner, params, support, query, transductive)?;
-                    let right = guesses.iter().zip(&query.targets).filter(|(guess, target)| **guess == **target as usize);
+                    let right =
+                        guesses.iter().zip(&query.targets).filter(|(guess, target)| **guess == **target as usize);
                     Ok(right.count() as f64 / guesses.len() as f64)
                 };
                 let both = [right(theta, true)?, right(theta, false)?];

@@ -104,10 +104,14 @@ impl Error {
             Self::UnknownTask { .. } => "tony train reptile sine".to_owned(),
             Self::UnknownPreset { algorithm, .. } => format!("tony list algos {algorithm}"),
             Self::Invalid { hint, .. } => hint.clone(),
-            Self::NoData { .. } => "data=PATH, a folder with Omniglot's images_background and images_evaluation (each a folder, \
+            Self::NoData { .. } => {
+                "data=PATH, a folder with Omniglot's images_background and images_evaluation (each a folder, \
                 .zip or .tar.gz, as at github.com/brendenlake/omniglot), or one such archive"
-                .to_owned(),
-            Self::BadPicture { .. } => "mend or remove it, or fetch the archive anew; data=PATH reads another".to_owned(),
+                    .to_owned()
+            }
+            Self::BadPicture { .. } => {
+                "mend or remove it, or fetch the archive anew; data=PATH reads another".to_owned()
+            }
             Self::NonFinite { .. } => "resume from the last checkpoint with a smaller inner.lr or eps.start".to_owned(),
             Self::Nn(_) | Self::Deep(_) => "use the sizes of the run's plan.toml".to_owned(),
             Self::Run(error) => return error.hint(),

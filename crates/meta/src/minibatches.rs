@@ -23,7 +23,13 @@ settings! {
 
 /// `count` minibatches of `batch` of the examples `from`: they cycle through a list that is shuffled anew for each pass, so a minibatch may
 /// straddle two passes; or each is drawn for itself (`replacement`: an example may come again in the next, not in the same one).
-pub fn cycle(mut from: Vec<usize>, batch: usize, count: usize, replacement: bool, stream: &mut Stream) -> Vec<Vec<usize>> {
+pub fn cycle(
+    mut from: Vec<usize>,
+    batch: usize,
+    count: usize,
+    replacement: bool,
+    stream: &mut Stream,
+) -> Vec<Vec<usize>> {
     if replacement {
         let mut draw = || {
             stream.shuffle(&mut from);
@@ -35,7 +41,12 @@ pub fn cycle(mut from: Vec<usize>, batch: usize, count: usize, replacement: bool
 }
 
 /// Minibatches of a list that `shuffle` reorders before each pass.
-pub fn passes(mut list: Vec<usize>, batch: usize, count: usize, shuffle: &mut dyn FnMut(&mut [usize])) -> Vec<Vec<usize>> {
+pub fn passes(
+    mut list: Vec<usize>,
+    batch: usize,
+    count: usize,
+    shuffle: &mut dyn FnMut(&mut [usize]),
+) -> Vec<Vec<usize>> {
     let mut next = list.len();
     let mut draw = || {
         if next == list.len() {

@@ -134,7 +134,9 @@ impl Omniglot {
     pub(crate) fn train(&self, seed: u64, number: u64) -> Examples {
         let mut stream = Stream::new(seed, "task", number);
         let mut examples = Examples::default();
-        for (label, class) in distinct(self.training.len() * self.turns(), self.config.ways, &mut stream).into_iter().enumerate() {
+        for (label, class) in
+            distinct(self.training.len() * self.turns(), self.config.ways, &mut stream).into_iter().enumerate()
+        {
             let (class, turn) = (self.training[class / self.turns()], class % self.turns());
             let drawings = &self.classes[class].drawings;
             for i in distinct(drawings.len(), self.config.train_shots, &mut stream) {

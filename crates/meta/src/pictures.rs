@@ -127,7 +127,7 @@ impl Found {
         let mut archive = zip::ZipArchive::new(file).map_err(broken)?;
         for i in 0..archive.len() {
             let entry = archive.by_index(i).map_err(broken)?;
-            let inside = PathBuf::from(entry.name().replace('\\', "/"));
+            let inside = PathBuf::from(entry.name().map_err(broken)?.replace('\\', "/"));
             let place = path.join(&inside);
             stays_inside(path, &inside)?;
             if entry.is_symlink() {
@@ -183,7 +183,10 @@ impl Found {
         let (side, paper) = decode(bytes).map_err(|reason| bad(place, reason))?;
         let first = *self.side.get_or_insert(side);
         if side != first {
-            return Err(bad(place, format!("is {side} x {side} pixels where the pictures before it are {first} x {first}")));
+            return Err(bad(
+                place,
+                format!("is {side} x {side} pixels where the pictures before it are {first} x {first}"),
+            ));
         }
         let name = text(inside.file_name().map(Path::new));
         if self.classes.entry(class).or_default().insert(name, shrink(&paper, side as usize)).is_some() {
@@ -193,7 +196,10 @@ impl Found {
     }
 
     fn finish(self) -> Vec<Class> {
-        let class = |(name, drawings): (String, BTreeMap<String, Vec<u8>>)| Class { name, drawings: drawings.into_values().collect() };
+        let class = |(name, drawings): (String, BTreeMap<String, Vec<u8>>)| Class {
+            name,
+            drawings: drawings.into_values().collect(),
+        };
         self.classes.into_iter().map(class).collect()
     }
 }

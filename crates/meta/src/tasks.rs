@@ -46,7 +46,9 @@ impl Kind {
     pub fn summary(self) -> &'static str {
         match self {
             Self::Sine => "a sine wave of unknown amplitude and phase, from ten of its points",
-            Self::Omniglot => "characters of one alphabet or another, from one or a few drawings of each; needs data=PATH",
+            Self::Omniglot => {
+                "characters of one alphabet or another, from one or a few drawings of each; needs data=PATH"
+            }
         }
     }
 
@@ -79,28 +81,22 @@ pub struct Preset {
 
 /// What `preset=` may say, and what it means.
 pub const PRESETS: &[(&str, &str)] = &[
-    ("default", "the published settings for the task (of the demonstration on sine; on Omniglot by ways: up to 10, or more)"),
+    (
+        "default",
+        "the published settings for the task (of the demonstration on sine; on Omniglot by ways: up to 10, or more)",
+    ),
     ("gradients", "the experiment on combinations of gradients: see inner.steps, combine and eps.start"),
 ];
 
 /// What the published runs on Omniglot share.
-const OMNIGLOT: &[(&str, &str)] = &[("eval.steps", "50"), ("eps.start", "1.0"), ("meta_batch", "5"), ("train_shots", "10")];
+const OMNIGLOT: &[(&str, &str)] =
+    &[("eval.steps", "50"), ("eps.start", "1.0"), ("meta_batch", "5"), ("train_shots", "10")];
 /// 5 ways: 100,000 outer steps; Adam at 0.001, 5 inner minibatches of 10.
-const FEW_WAYS: &[(&str, &str)] = &[
-    ("steps", "100000"),
-    ("inner.lr", "0.001"),
-    ("inner.batch", "10"),
-    ("inner.steps", "5"),
-    ("eval.batch", "5"),
-];
+const FEW_WAYS: &[(&str, &str)] =
+    &[("steps", "100000"), ("inner.lr", "0.001"), ("inner.batch", "10"), ("inner.steps", "5"), ("eval.batch", "5")];
 /// 20 ways: 200,000 outer steps; Adam at 0.0005, 10 inner minibatches of 20.
-const MANY_WAYS: &[(&str, &str)] = &[
-    ("steps", "200000"),
-    ("inner.lr", "0.0005"),
-    ("inner.batch", "20"),
-    ("inner.steps", "10"),
-    ("eval.batch", "10"),
-];
+const MANY_WAYS: &[(&str, &str)] =
+    &[("steps", "200000"), ("inner.lr", "0.0005"), ("inner.batch", "20"), ("inner.steps", "10"), ("eval.batch", "10")];
 /// Gradients of the first minibatches combined: plain descent, one task a step, minibatches that never overlap.
 const GRADIENTS: &[(&str, &str)] = &[
     ("steps", "40000"),
@@ -129,10 +125,10 @@ const SINE: &[(&str, &str)] = &[
     ("eval.batch", "10"),
     ("log.tasks", "20"),
 ];
-/// The last step alone is a fifth of five.
-const SINE_LAST: &[(&str, &str)] = &[("eps.start", "0.5")];
+/// The last step alone is a fifth of five, but five times as far diverges with some seeds (one of three).
+const SINE_LAST: &[(&str, &str)] = &[("eps.start", "0.2")];
 /// Of a bare gradient.
-const SINE_MAML: &[(&str, &str)] = &[("eps.start", "0.01")];
+const SINE_MAML: &[(&str, &str)] = &[("eps.start", "0.02")];
 /// Ours: the steps of MAML are plain, and its outer step is of the gradient of the summed loss of ten pictures.
 const OMNIGLOT_MAML: &[(&str, &str)] = &[("inner.optimiser", "sgd"), ("inner.lr", "0.01"), ("eps.start", "0.005")];
 const COMBINED: &[(&str, &str)] = &[("steps", "10000"), ("eps.start", "0.25"), ("inner.steps", "2")];
@@ -147,7 +143,10 @@ pub fn presets(algorithm: &str, kind: Kind, chosen: &Plan) -> Vec<Preset> {
                 "maml" => SINE_MAML,
                 _ => &[],
             };
-            vec![preset("default", "sine demo", vec![SINE, own]), preset("gradients", "gradients", vec![SINE, COMBINED])]
+            vec![
+                preset("default", "sine demo", vec![SINE, own]),
+                preset("gradients", "gradients", vec![SINE, COMBINED]),
+            ]
         }
         Kind::Omniglot => {
             let ways: usize = chosen.get("ways").and_then(|text| text.parse().ok()).unwrap_or(5);

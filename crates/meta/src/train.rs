@@ -32,8 +32,7 @@ settings! {
 }
 
 /// Quantities of reinforcement learning that every line of records has, and that there are none of here.
-const NOTHING_TO_MEASURE: [&str; 5] =
-    ["Metrics/EpRet", "Metrics/EpCost", "Metrics/EpLen", "Train/KL", "Train/Entropy"];
+const NOTHING_TO_MEASURE: [&str; 5] = ["Metrics/EpRet", "Metrics/EpCost", "Metrics/EpLen", "Train/KL", "Train/Entropy"];
 
 /// The seed in a plan.
 pub(crate) fn seed(plan: &Plan) -> Result<u64> {
@@ -78,7 +77,9 @@ impl Trainer {
     /// From a plan and tasks that are there already.
     pub fn with_family(plan: &Plan, family: Family) -> Result<Self> {
         let entry = algorithms::find(&plan.algorithm);
-        let entry = entry.ok_or_else(|| Error::invalid(format!("no few-shot algorithm is called `{}`", plan.algorithm), "tony list algos"))?;
+        let entry = entry.ok_or_else(|| {
+            Error::invalid(format!("no few-shot algorithm is called `{}`", plan.algorithm), "tony list algos")
+        })?;
         let (config, outer, inner, tasks): (Config, outer::Config, inner::Config, tasks::Config) =
             (plan.group()?, plan.group()?, plan.group()?, plan.group()?);
         let method = entry.build(plan)?;
@@ -98,7 +99,20 @@ impl Trainer {
         };
         let phi = learner.init(&mut Stream::new(config.seed, "init", 0));
         let inners = vec![Inner::new(&inner, phi.len()); places];
-        Ok(Self { config, outer, inner, tasks, family, learner, method, phi, inners, steps: 0, earlier_seconds: 0.0, times: Times::default() })
+        Ok(Self {
+            config,
+            outer,
+            inner,
+            tasks,
+            family,
+            learner,
+            method,
+            phi,
+            inners,
+            steps: 0,
+            earlier_seconds: 0.0,
+            times: Times::default(),
+        })
     }
 
     /// Go on from a checkpoint of a run with the same plan.

@@ -170,11 +170,17 @@ fn too_few_characters_or_drawings_are_refused_with_what_would_do() {
         format!("{error} | {}", error.hint().unwrap())
     };
     let text = told(family(20, 12, &["ways=8"]));
-    assert!(text.contains("ways=8 needs as many characters for testing, and there are 6 (of 20 in all) | ways=6"), "{text}");
+    assert!(
+        text.contains("ways=8 needs as many characters for testing, and there are 6 (of 20 in all) | ways=6"),
+        "{text}"
+    );
     let text = told(family(20, 12, &["ways=5", "train_classes=1"]));
     assert!(text.contains("for training, and there are 4"), "{text}");
     let text = told(family(20, 6, &["ways=5"]));
-    assert!(text.contains("training needs 10 drawings of each character") && text.contains("| train_shots=6"), "{text}");
+    assert!(
+        text.contains("training needs 10 drawings of each character") && text.contains("| train_shots=6"),
+        "{text}"
+    );
     let text = told(family(20, 10, &["ways=5", "shots=10"]));
     assert!(text.contains("testing needs 11 drawings") && text.contains("| shots=9"), "{text}");
     assert!(family(20, 10, &["ways=6", "shots=9"]).is_ok());
@@ -207,15 +213,26 @@ fn defaults_are_the_published_settings() {
         keys.iter().map(|key| plan.get(key).unwrap().to_owned()).collect()
     };
     let keys = [
-        "train_shots", "inner.batch", "inner.steps", "inner.lr", "inner.optimiser", "eps.start", "eps.end", "meta_batch",
-        "steps", "eval.batch", "eval.steps", "filters",
+        "train_shots",
+        "inner.batch",
+        "inner.steps",
+        "inner.lr",
+        "inner.optimiser",
+        "eps.start",
+        "eps.end",
+        "meta_batch",
+        "steps",
+        "eval.batch",
+        "eval.steps",
+        "filters",
     ];
     let five = ["10", "10", "5", "0.001", "adam", "1.0", "0.0", "5", "100000", "5", "50", "64"];
     assert_eq!(of(&["ways=5", "shots=1"], &keys), five);
     assert_eq!(of(&["shots=5"], &keys), five);
     let twenty = ["10", "20", "10", "0.0005", "adam", "1.0", "0.0", "5", "200000", "10", "50", "64"];
     assert_eq!(of(&["ways=20"], &keys), twenty);
-    let gradients = of(&["preset=gradients"], &["inner.optimiser", "inner.lr", "inner.batch", "meta_batch", "steps", "eps.start"]);
+    let gradients =
+        of(&["preset=gradients"], &["inner.optimiser", "inner.lr", "inner.batch", "meta_batch", "steps", "eps.start"]);
     assert_eq!(gradients, ["sgd", "0.003", "25", "1", "40000", "0.25"]);
     // What is typed wins.
     assert_eq!(of(&["ways=20", "inner.lr=0.1"], &["inner.lr"]), ["0.1"]);
@@ -242,7 +259,11 @@ fn test_characters_are_nowhere_in_training() {
     let classes = characters(40, 12);
     let drawings = |part: usize| -> BTreeSet<Vec<u8>> {
         let names = &omniglot.names()[part];
-        classes.iter().filter(|class| names.contains(&class.name.as_str())).flat_map(|class| class.drawings.clone()).collect()
+        classes
+            .iter()
+            .filter(|class| names.contains(&class.name.as_str()))
+            .flat_map(|class| class.drawings.clone())
+            .collect()
     };
     let [known, held_out] = [drawings(0), drawings(1)];
     let narrow = |inputs: &[f32]| -> Vec<Vec<u8>> {

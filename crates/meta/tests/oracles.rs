@@ -22,7 +22,9 @@ fn oracle() -> Vec<Value> {
     let mut all = vec![serde_json::from_str(include_str!("data/reptile_taylor.json")).unwrap()];
     match std::fs::read_to_string(&shared) {
         Ok(text) => all.push(serde_json::from_str(&text).unwrap()),
-        Err(_) => eprintln!("skipped: the full oracle reptile_taylor.json is not here; its committed extract was checked"),
+        Err(_) => {
+            eprintln!("skipped: the full oracle reptile_taylor.json is not here; its committed extract was checked")
+        }
     }
     all
 }
@@ -139,7 +141,8 @@ fn expectations_have_the_coefficients_of_the_paper() {
         for case in all["cases"].as_array().unwrap() {
             let (k, alpha) = (case["k"].as_u64().unwrap() as usize, case["alpha"].as_f64().unwrap());
             let (mut sums, mut count) = ([[0.0; 2]; 3], 0.0);
-            for (task, order) in tasks.iter().flat_map(|task| tuples(3, k).into_iter().map(move |order| (task, order))) {
+            for (task, order) in tasks.iter().flat_map(|task| tuples(3, k).into_iter().map(move |order| (task, order)))
+            {
                 let list: Vec<Quadratic> = order.iter().map(|i| task[*i].clone()).collect();
                 let found = with_quadratics(&list, |losses| three(losses, &narrow(&phi), alpha));
                 for (sum, found) in sums.iter_mut().zip(found) {
@@ -249,13 +252,13 @@ fn adam_has_no_momentum_and_keeps_its_moments_from_task_to_task() {
             for step in all[task].as_array().unwrap() {
                 inner.step(&mut theta, &[step["g"].as_f64().unwrap() as f32]);
                 // 1 - beta2 in f32 is good to 1e-8 of itself, v and theta to 6e-8.
-                close(&format!("{task}, step {}", step["t"]), &theta, &step["theta"], 1e-9);
+                close(&format!("{task}, step {}", step["t"]), &theta, &Value::from(vec![step["theta"].clone()]), 1e-9);
             }
         }
         let mut reset = Inner::adam(1, 0.001);
         let mut theta = [0.0];
         reset.step(&mut theta, &[0.1]);
-        close("reset", &theta, &all["task2_state_reset_wrong"][0]["theta"], 1e-9);
+        close("reset", &theta, &Value::from(vec![all["task2_state_reset_wrong"][0]["theta"].clone()]), 1e-9);
     }
 }
 

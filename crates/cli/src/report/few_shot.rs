@@ -74,19 +74,18 @@ fn tasks(drawings: &[Drawing]) -> String {
             Drawing::Pictures { side, support, query } => characters(i + 1, *side, support, query),
         })
         .collect();
-    section("tasks", "Before and after adaptation", note, &format!("<div class=\"charts\">\n{}</div>\n", bodies.concat()))
+    section(
+        "tasks",
+        "Before and after adaptation",
+        note,
+        &format!("<div class=\"charts\">\n{}</div>\n", bodies.concat()),
+    )
 }
 
 const WIDTH: f32 = 440.0;
 const HEIGHT: f32 = 230.0;
 
-fn waves(
-    task: usize,
-    x: &[f32],
-    truth: &[f32],
-    support: &[(f32, f32)],
-    predictions: &[(usize, Vec<f32>)],
-) -> String {
+fn waves(task: usize, x: &[f32], truth: &[f32], support: &[(f32, f32)], predictions: &[(usize, Vec<f32>)]) -> String {
     let values = truth.iter().chain(predictions.iter().flat_map(|(_, y)| y));
     let top = values.fold(1.0_f32, |top, y| top.max(y.abs())).min(8.0) * 1.08;
     let (first, last) = (x.first().copied().unwrap_or(0.0), x.last().copied().unwrap_or(1.0));

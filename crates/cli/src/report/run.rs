@@ -19,9 +19,19 @@ struct Known {
 const KNOWN: [Known; 14] = [
     Known { metric: "Metrics/EpRet", title: "Return", unit: "reward per episode", colour: 0 },
     Known { metric: "Metrics/EpCost", title: "Cost", unit: "cost per episode", colour: 1 },
-    Known { metric: "Metrics/LossAfter", title: "Error on new tasks, after adaptation", unit: "mean squared", colour: 0 },
+    Known {
+        metric: "Metrics/LossAfter",
+        title: "Error on new tasks, after adaptation",
+        unit: "mean squared",
+        colour: 0,
+    },
     Known { metric: "Metrics/LossBefore", title: "Before adaptation", unit: "mean squared", colour: 1 },
-    Known { metric: "Metrics/AccuracyAfter", title: "New tasks told right, after adaptation", unit: "share", colour: 0 },
+    Known {
+        metric: "Metrics/AccuracyAfter",
+        title: "New tasks told right, after adaptation",
+        unit: "share",
+        colour: 0,
+    },
     Known { metric: "Metrics/AccuracyBefore", title: "Before adaptation", unit: "share", colour: 1 },
     Known { metric: "Metrics/LagrangeMultiplier", title: "Lagrange multiplier", unit: "", colour: 3 },
     Known { metric: "Train/KL", title: "KL divergence, old to new policy", unit: "nats", colour: 2 },

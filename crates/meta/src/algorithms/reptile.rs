@@ -61,13 +61,7 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 /// Overwrite `out` with the direction that one task gives, `phi~ - phi` or what `combine` makes of it; the mean loss on the way.
-pub fn displacement(
-    losses: &Losses,
-    phi: &[f32],
-    inner: &mut Inner,
-    combine: Combine,
-    out: &mut [f32],
-) -> Result<f64> {
+pub fn displacement(losses: &Losses, phi: &[f32], inner: &mut Inner, combine: Combine, out: &mut [f32]) -> Result<f64> {
     let (mut theta, mut g) = (phi.to_vec(), vec![0.0; phi.len()]);
     let (mut from, mut loss) = (phi.to_vec(), 0.0);
     for i in 0..losses.count {
