@@ -55,7 +55,8 @@ fn every_algorithm_trains_is_measured_and_reported() {
 #[test]
 fn a_stopped_and_a_killed_run_go_on_bit_for_bit() {
     let place = Place::new();
-    let train = "train reptile sine --steps 40000 log.updates=200 meta_batch=2 eval.tasks=5 checkpoint.seconds=0";
+    let train =
+        "train reptile sine --steps 15000 log.updates=200 meta_batch=2 hidden=32,32 eval.tasks=5 checkpoint.seconds=0";
     place.tony(&format!("{train} --out unbroken --quiet --threads 1")).works();
     for (signal, code) in [("KILL", None), ("TERM", Some(75))] {
         let run = place.path().join(signal);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn_tensor::{Device, Int, Tensor, TensorData, activation};
 use tony_random::Stream;
 
 use crate::{Error, Result};
