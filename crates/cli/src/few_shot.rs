@@ -66,7 +66,7 @@ impl Evaluation {
             measure: if kind == Kind::Sine { "loss" } else { "accuracy" },
             before: need(stat(&|score| Some(score.before)))?,
             after: need(stat(&|score| Some(score.after)))?,
-            median: (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0,
+            median: f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]),
             transductive: stat(&|score| Some(score.both?[0])),
             alone: stat(&|score| Some(score.both?[1])),
         })

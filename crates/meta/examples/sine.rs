@@ -1,6 +1,7 @@
 //! Error on new sine waves after 0, 5 and 32 steps, by method and seed: `cargo run --release -p tony-meta --example sine -- reptile 3`
 //! trains with seeds 0, 1, 2; further words are settings.
-#![allow(clippy::print_stdout)]
+// Lines are put together piece by piece.
+#![allow(clippy::print_stdout, clippy::format_push_string)]
 
 use std::time::Instant;
 

@@ -111,11 +111,12 @@ impl Found {
     fn archive(&mut self, path: &Path) -> Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let file = io::BufReader::new(fs_err::File::open(path)?);
-        if name.ends_with(".zip") {
+        let ends = |with: &[&str]| with.iter().any(|end| name.ends_with(end));
+        if ends(&[".zip"]) {
             self.zip(path, file)
-        } else if name.ends_with(".tar.gz") || name.ends_with(".tgz") {
+        } else if ends(&[".tar.gz", ".tgz"]) {
             self.tar(path, GzDecoder::new(file))
-        } else if name.ends_with(".tar") {
+        } else if ends(&[".tar"]) {
             self.tar(path, file)
         } else {
             Err(bad(path, "is no folder and none of .zip, .tar, .tar.gz, .tgz"))

@@ -107,13 +107,11 @@ fn waves(task: usize, x: &[f32], truth: &[f32], support: &[(f32, f32)], predicti
         format!("<g class=\"{colour}\" opacity=\"{strength:.2}\"><path class=\"line\" d=\"{}\"/></g>", path(y))
     };
     let lines: String = predictions.iter().enumerate().map(line).collect();
-    let dots: String = support
-        .iter()
-        .map(|(x, y)| {
-            let (x, y) = place(*x, *y);
-            format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>")
-        })
-        .collect();
+    let dot = |(x, y): &(f32, f32)| {
+        let (x, y) = place(*x, *y);
+        format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>")
+    };
+    let dots = support.iter().map(dot).collect::<Vec<_>>().concat();
     let error = |y: &[f32]| {
         let sum: f32 = y.iter().zip(truth).map(|(y, t)| (y - t) * (y - t)).sum();
         number(f64::from(sum) / y.len().max(1) as f64)
@@ -173,17 +171,18 @@ fn characters(task: usize, side: usize, support: &[Vec<Vec<f32>>], query: &[(Vec
 
 /// A drawing: paper, and its ink row by row as one path. `tone` frames it.
 fn picture(left: usize, top: usize, side: usize, drawing: &[f32], tone: &str) -> String {
-    let mut ink = String::new();
+    let mut ink = Vec::new();
     for (y, row) in drawing.chunks_exact(side).enumerate() {
         let mut x = 0;
         while x < side {
             let run = row[x..].iter().take_while(|pixel| **pixel < 0.5).count();
             if run > 0 {
-                ink.push_str(&format!("M{x} {y}h{run}v1h-{run}z"));
+                ink.push(format!("M{x} {y}h{run}v1h-{run}z"));
             }
             x += run.max(1);
         }
     }
+    let ink = ink.concat();
     let frame = if tone.is_empty() { "stroke:var(--rule)" } else { "stroke:currentColor;stroke-width:1.4" };
     format!(
         "<g class=\"{tone}\" transform=\"translate({left} {top}) scale({SCALE})\">\

@@ -40,7 +40,7 @@ const KNOWN: [Known; 14] = [
     Known { metric: "Train/OptimCase", title: "Case of the trust-region problem", unit: "0 to 4", colour: 2 },
     Known { metric: "Value/ExplainedVariance", title: "Variance that the critic explains", unit: "share", colour: 2 },
     Known { metric: "Metrics/EpLen", title: "Episode length", unit: "steps", colour: 4 },
-    Known { metric: "Time/FPS", title: "Speed", unit: "environment steps/s", colour: 4 },
+    Known { metric: "Time/FPS", title: "Speed", unit: "steps/s", colour: 4 },
 ];
 
 /// Quantities of some algorithm that have no chart of their own.
@@ -92,7 +92,12 @@ pub(super) fn header(input: &RunReport, title: &str) -> String {
     let seconds = input.metrics.iter().rev().find_map(|row| finite(row, "seconds"));
     let facts = [
         Some(format!("{} {}", grouped(input.steps() as i64), steps_are(input))),
-        Some(format!("{} updates", grouped(input.metrics.len() as i64))),
+        input
+            .metrics
+            .iter()
+            .rev()
+            .find_map(|row| finite(row, "updates"))
+            .map(|n| format!("{} updates", grouped(n as i64))),
         seconds.map(duration),
         seed.map(|seed| format!("seed {}", escape(seed))),
         (!input.ending.is_empty()).then(|| escape(&input.ending)),
@@ -106,10 +111,15 @@ pub(super) fn header(input: &RunReport, title: &str) -> String {
     )
 }
 
-/// What is counted: few-shot learners step their initialisation, not an environment.
+/// Few-shot learners step their initialisation, not an environment.
+fn is_few_shot(input: &RunReport) -> bool {
+    let told = |row: &Row| row.metrics.iter().any(|(name, _)| name == "Train/Eps");
+    input.metrics.first().is_some_and(told)
+}
+
+/// What is counted.
 fn steps_are(input: &RunReport) -> &'static str {
-    let few_shot = |row: &Row| row.metrics.iter().any(|(name, _)| name == "Train/Eps");
-    if input.metrics.first().is_some_and(few_shot) { "steps of the initialisation" } else { "environment steps" }
+    if is_few_shot(input) { "steps of the initialisation" } else { "environment steps" }
 }
 
 /// A final cost beside its limit, in plain words.
@@ -301,8 +311,13 @@ pub(super) fn curves(input: &RunReport) -> String {
     section(
         "curves",
         "Curves",
-        "Each point is one update: the mean over the episodes that ended in it. Point at a curve to read a value and the \
-         line of metrics.jsonl that holds it.",
+        if is_few_shot(input) {
+            "Each point is one line of metrics.jsonl: means over the steps since the line before, and over a few new tasks. Point at a \
+             curve to read a value and its line."
+        } else {
+            "Each point is one update: the mean over the episodes that ended in it. Point at a curve to read a value and the \
+             line of metrics.jsonl that holds it."
+        },
         &format!("<div class=\"charts\">\n{}</div>\n{more}", charts.concat()),
     )
 }
