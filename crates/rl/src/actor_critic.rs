@@ -280,12 +280,14 @@ pub fn shuffled(rows: usize, seed: u64, update: u64, pass: usize) -> Vec<u32> {
     order
 }
 
-/// Mean 0, standard deviation 1 (floored, so that a constant column becomes 0).
-pub fn standardise(column: &mut [f32]) {
+/// Mean 0, standard deviation 1 (floored, so that a constant column becomes 0). Returns the deviation that it had.
+pub fn standardise(column: &mut [f32]) -> f64 {
     centre(column);
     let variance = column.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / column.len().max(1) as f64;
-    let scale = 1.0 / (variance.sqrt() + 1e-8);
+    let deviation = variance.sqrt();
+    let scale = 1.0 / (deviation + 1e-8);
     column.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+    deviation
 }
 
 fn centre(column: &mut [f32]) {

@@ -19,6 +19,7 @@ pub mod policy;
 pub mod returns;
 pub mod rollout;
 pub mod schedule;
+pub mod tabular;
 pub mod train;
 pub mod trust_region;
 

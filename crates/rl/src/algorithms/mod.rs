@@ -1,6 +1,7 @@
 //! The algorithms: one file each, one line each below.
 
 pub mod cpo;
+pub mod empi;
 pub mod pid_lagrangian;
 pub mod ppo;
 mod presets;
@@ -39,6 +40,7 @@ const COMMON: &[fn() -> Vec<Field>] =
 
 const PPO: &[fn() -> Vec<Field>] = &[ppo::Config::fields];
 const TRPO: &[fn() -> Vec<Field>] = &[trust_region::Config::fields];
+const EMPI: &[fn() -> Vec<Field>] = &[empi::Config::fields];
 const PPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[ppo::Config::fields, pid_lagrangian::Config::fields];
 const TRPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[trust_region::Config::fields, pid_lagrangian::Config::fields];
 
@@ -113,6 +115,16 @@ const ENTRIES: &[Entry] = &[
         presets: presets::CPO,
         groups: TRPO,
         build: |plan, spec, seed| Ok(Box::new(cpo::Cpo::new(plan, spec, seed)?)),
+    },
+    Entry {
+        name: "empi",
+        title: "Easy Monotonic Policy Iteration",
+        family: "on-policy",
+        summary: "ascent on a lower bound of the improvement, kept only where the bound holds on the batch; ignores costs",
+        paper: "Achiam 2016",
+        presets: presets::EMPI,
+        groups: EMPI,
+        build: |plan, spec, seed| Ok(Box::new(empi::Empi::new(plan, spec, seed)?)),
     },
 ];
 

@@ -186,3 +186,16 @@ pub(super) const CPO: &[Preset] = &[
         NO_REGULARISER,
     ]]),
 ];
+
+/// No settings were published.
+pub(super) const EMPI: &[Preset] = &[Preset {
+    name: "default",
+    summary: "ours",
+    values: &[&[
+        ("steps_per_update", "4000"),
+        ("log_std", "-0.5"),
+        ("normalise", "false"),
+        ("standardise", "false"),
+        NO_REGULARISER,
+    ]],
+}];
