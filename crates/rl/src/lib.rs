@@ -13,6 +13,7 @@ pub mod algorithms;
 pub mod collector;
 pub mod constraint;
 pub mod critic;
+pub mod dynamics;
 pub mod linear;
 mod passes;
 pub mod policy;

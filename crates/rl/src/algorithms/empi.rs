@@ -25,7 +25,7 @@ use tony_nn::{Adam, clip_norm};
 use tony_run::{Archive, Metrics, Plan, settings};
 
 use crate::actor_critic::{ActorCritic, Constrained, shuffled, standardise};
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, learner_accessors};
 use crate::policy::{Batch, Policy};
 use crate::rollout::Rollout;
 use crate::trust_region::{self, line_search};
@@ -156,13 +156,7 @@ impl Algorithm for Empi {
         self.learner.finish(rollout, &estimates, &old, metrics)
     }
 
-    fn learner(&self) -> &ActorCritic {
-        &self.learner
-    }
-
-    fn learner_mut(&mut self) -> &mut ActorCritic {
-        &mut self.learner
-    }
+    learner_accessors!();
 
     fn save(&self, archive: &mut Archive) -> Result<()> {
         let known: Vec<f64> = self.coefficient.into_iter().collect();

@@ -139,6 +139,20 @@ pub(super) const PPO_LAG: &[Preset] = &[
 
 pub(super) const PPO_PID: &[Preset] = &[default(&[OMNISAFE_PPO]), paper(&[PID_PAPER])];
 
+/// Without its critic of one constrained step an update; `surprise=` says which bonus.
+const SURPRISE: Values = &[
+    ("steps_per_update", "5000"),
+    ("envs", "10"),
+    ("init", "glorot"),
+    ("normalise", "false"),
+    ("gamma", "0.995"),
+    ("cg.iterations", "10"),
+    ("cg.damping", "1e-5"),
+    NO_CLIPPING,
+    NO_REGULARISER,
+    ("surprise.replay", "5000000"),
+];
+
 pub(super) const TRPO: &[Preset] = &[
     default(&[]),
     safety_gym(&[SAFETY_GYM, SAFETY_GYM_TRPO]),
@@ -162,6 +176,16 @@ pub(super) const TRPO: &[Preset] = &[
         ("line_search.trials", "10"),
         NO_REGULARISER,
     ]]),
+    Preset {
+        name: "surprise-classic",
+        summary: "the surprise paper's, SparseMountainCar and CartpoleSwingup",
+        values: &[SURPRISE, &[("hidden", "[32]")]],
+    },
+    Preset {
+        name: "surprise-locomotion",
+        summary: "the surprise paper's, SparseHalfCheetah",
+        values: &[SURPRISE, &[("hidden", "[64, 32]"), ("target_kl", "0.05")]],
+    },
 ];
 
 pub(super) const TRPO_LAG: &[Preset] =
