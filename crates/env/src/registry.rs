@@ -149,9 +149,11 @@ const LIST: &[Listing] = &[
     }),
     Listing {
         needs_mujoco: true,
-        ..sparse("SparseHalfCheetah-v0", "a two-legged plane animal runs; only being five metres ahead pays", |context| {
-            Ok(Box::new(SparseHalfCheetah::new(context.library("SparseHalfCheetah-v0")?)?))
-        })
+        ..sparse(
+            "SparseHalfCheetah-v0",
+            "a two-legged plane animal runs; only being five metres ahead pays",
+            |context| Ok(Box::new(SparseHalfCheetah::new(context.library("SparseHalfCheetah-v0")?)?)),
+        )
     },
     sparse("NoisyTV-v0", "two rooms, one with a screen of noise; nothing pays: what does curiosity watch?", |_| {
         Ok(Box::new(NoisyTv::new()))
@@ -180,11 +182,7 @@ const fn safety_gym(
     Listing { name, family, summary, needs_mujoco: true, random: true, task: Task::SafetyGym(robot, task) }
 }
 
-const fn sparse(
-    name: &'static str,
-    summary: &'static str,
-    make: fn(&Context) -> Result<Box<dyn Env>>,
-) -> Listing {
+const fn sparse(name: &'static str, summary: &'static str, make: fn(&Context) -> Result<Box<dyn Env>>) -> Listing {
     Listing { name, family: "sparse", summary, needs_mujoco: false, random: true, task: Task::Sparse(make) }
 }
 

@@ -111,7 +111,7 @@ pub enum Constrained {
 impl ActorCritic {
     /// Build from settings; initial weights come from the streams `init.*` of `seed`.
     pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
-        let (config, critic_config) = (plan.group::<Config>()?, plan.group()?);
+        let (config, critic_config) = (plan.group::<Config>()?, plan.group::<critic::Config>()?);
         if config.hidden.is_empty() || config.hidden.iter().any(|&n| n == 0 || n > 4096) {
             return Err(Error::Invalid {
                 what: format!("hidden = {:?} is no list of layer widths", config.hidden),
@@ -145,7 +145,8 @@ impl ActorCritic {
             .zip(names)
             .map(|(i, name)| {
                 let stream = &mut Stream::new(seed, "init.critic", i);
-                Critic::new(&name, &sizes, activation, init, config.adam_epsilon, stream)
+                let critic = Critic::new(&name, &sizes, activation, init, config.adam_epsilon, stream)?;
+                Ok(if critic_config.zero { critic.at_zero() } else { critic })
             })
             .collect::<Result<_>>()?;
         Ok(Self { policy: Box::new(policy), critics, constraints, config, critic_config })

@@ -193,12 +193,13 @@ impl Dynamics {
         let (mean, log_std) = grad.split_at_mut(n);
         let error = |i: usize| f64::from(said.mean[i]) - f64::from(pairs.next[i]);
         let precision = |i: usize| libm::exp(-2.0 * f64::from(said.log_std[i]));
-        let fill = |derivative: &(dyn Fn(usize) -> f64 + Sync), params: &[f32], grad: &mut [f32], work: &mut Workspace| {
-            let head = |first: usize, _: &[f32], dy: &mut [f32], _: &mut [f64]| {
-                dy.iter_mut().zip(first * d..).for_each(|(dy, i)| *dy = (scale * derivative(i)) as f32);
+        let fill =
+            |derivative: &(dyn Fn(usize) -> f64 + Sync), params: &[f32], grad: &mut [f32], work: &mut Workspace| {
+                let head = |first: usize, _: &[f32], dy: &mut [f32], _: &mut [f64]| {
+                    dy.iter_mut().zip(first * d..).for_each(|(dy, i)| *dy = (scale * derivative(i)) as f32);
+                };
+                self.net.gradient(params, &rows, &head, grad, &mut [], work);
             };
-            self.net.gradient(params, &rows, &head, grad, &mut [], work);
-        };
         let work = &mut self.workspace;
         fill(&|i| error(i) * precision(i), &self.params[..n], mean, work);
         fill(&|i| 1.0 - error(i).powi(2) * precision(i), &self.params[n..], log_std, work);
@@ -343,7 +344,8 @@ impl Replay {
     pub fn add(&mut self, rollout: &Rollout) {
         let (width, o, a) = (self.width(), self.obs_dim, self.act_dim);
         for row in followed(&rollout.ends) {
-            let parts = [&rollout.obs[row * o..][..o], &rollout.act[row * a..][..a], &rollout.obs[(row + 1) * o..][..o]];
+            let parts =
+                [&rollout.obs[row * o..][..o], &rollout.act[row * a..][..a], &rollout.obs[(row + 1) * o..][..o]];
             if self.len() < self.capacity {
                 parts.iter().for_each(|part| self.rows.extend_from_slice(part));
             } else {

@@ -52,7 +52,8 @@ impl Mdp {
     /// Evaluate a policy; `None` for a discount of 1, where the sums have no limit.
     pub fn evaluate(&self, policy: &Table) -> Option<Evaluation> {
         let states = 0..self.start.len();
-        let flow = |s: usize, next: usize| inner(&policy[s], &self.transition[s].iter().map(|p| p[next]).collect::<Vec<_>>());
+        let flow =
+            |s: usize, next: usize| inner(&policy[s], &self.transition[s].iter().map(|p| p[next]).collect::<Vec<_>>());
         let system = |entry: &dyn Fn(usize, usize) -> f64| -> Table {
             let row = |s| states.clone().map(|t| f64::from(u8::from(s == t)) - self.gamma * entry(s, t)).collect();
             states.clone().map(row).collect()

@@ -4,9 +4,17 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
+use tony_env::Context;
 use tony_random::Stream;
-use tony_rl::algorithms::empi::{divergence_from_kl, improvement_bounds, line_step, visit_shift};
+use tony_rl::algorithm::Algorithm;
+use tony_rl::algorithms;
+use tony_rl::algorithms::empi::{
+    adapt, divergence_from_kl, improvement_bounds, line_step, measure, penalised_weight, visit_shift,
+};
+use tony_rl::policy::{Batch, Scratch};
+use tony_rl::rollout::{End, Episode, Rollout};
 use tony_rl::tabular::{Mdp, Table, mix, trpo_bound};
+use tony_run::{Layer, Metrics};
 
 /// The committed extract of the oracle, then, where it is at hand, the whole of it.
 fn oracles() -> Vec<Value> {
@@ -208,5 +216,159 @@ fn returns_of_the_line_step_never_fall_and_reach_the_optimum() {
         let reached = mdp.evaluate(&pi).unwrap().ret;
         assert!((reached - optimum).abs() < 1e-6, "{trial}: {reached} of {optimum} after {} steps", shares.len());
         assert!(shares.last() >= shares.first(), "{trial}: the steps do not grow: {shares:?}");
+    }
+}
+
+fn build(settings: &[&str]) -> tony_rl::Result<Box<dyn Algorithm>> {
+    let words: Vec<&str> = ["hidden=8", "critic.passes=0"].iter().chain(settings).copied().collect();
+    let entry = algorithms::find("empi")?;
+    let plan = entry.resolve("probe-action", &[Layer::command_line(&words)?])?;
+    entry.build(&plan, tony_env::make("probe-action", &Context::default())?.spec(), 0)
+}
+
+/// Episodes of one step by the algorithm's own policy, paying `1 - (action - sign/2)^2`.
+fn experience(algorithm: &dyn Algorithm, update: u64) -> Rollout {
+    let mut rollout = Rollout::new(2, 1, 0, 2_000);
+    let mut stream = Stream::new(9, "experience", update);
+    for row in 0..2_000 {
+        rollout.obs[2 * row] = if stream.below(2) == 1 { 1.0 } else { -1.0 };
+        let (obs, act) = (&rollout.obs[2 * row..][..2], &mut rollout.act[row..=row]);
+        rollout.log_prob[row] = algorithm.actor().act(obs, &mut [], &mut stream, act, &mut Scratch::default());
+        let miss = act[0] - 0.5 * rollout.obs[2 * row];
+        rollout.reward[row] = 1.0 - miss * miss;
+        let ret = f64::from(rollout.reward[row]);
+        rollout.ends.push(End { row, terminated: true, episode: Some(Episode { ret, length: 1 }) });
+    }
+    rollout.final_obs = vec![0.0; 4_000];
+    rollout.update = update;
+    rollout
+}
+
+fn bits(algorithm: &dyn Algorithm) -> Vec<u32> {
+    algorithm.learner().unwrap().policy.params().iter().map(|p| p.to_bits()).collect()
+}
+
+fn update(algorithm: &mut dyn Algorithm, rollout: &Rollout) -> impl Fn(&str) -> f64 + use<> {
+    let mut metrics = Metrics::new();
+    algorithm.update(rollout, &mut metrics).unwrap();
+    move |name: &str| metrics.get(name).unwrap_or_else(|| panic!("no {name}"))
+}
+
+#[test]
+fn half_of_the_mean_ratio_change_is_the_divergence() {
+    // Ratios 1.2 and 0.8 by turns: mean |rho - 1| = 0.2.
+    let log_probs: Vec<f32> = (0..100).map(|i| if i % 2 == 0 { 1.2_f32.ln() } else { 0.8_f32.ln() }).collect();
+    let advantage: Vec<f32> =
+        (0..100).map(|i| if i < 50 { 1.0 } else { -0.5 } * if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+    let measured = measure(&log_probs, &[0.0; 100], &advantage, 2);
+    // Half the rows gain 0.2 each, half lose 0.1; the two chunks are these halves. Logarithms in f32.
+    for (got, want) in [(measured.divergence, 0.1), (measured.surrogate, 0.05), (measured.epsilon, 0.2)] {
+        assert!((got - want).abs() < 1e-6, "{measured:?}");
+    }
+    // At gamma 1/2: 2 L - 4 eps T.
+    assert!((measured.promise(0.5, 1.0) - (0.1 - 4.0 * 0.2 * 0.1)).abs() < 1e-6);
+    assert!((measured.promise(0.5, 0.25) - (0.1 - 0.2 * 0.1)).abs() < 1e-6);
+}
+
+#[test]
+fn the_penalised_weight_is_the_derivative_of_the_penalised_surrogate() {
+    let (a, c) = (0.7_f64, 0.3_f64);
+    for log_ratio in [-1.0_f64, -0.2, 0.1, 0.8] {
+        let value = |l: f64| libm::expm1(l) * a - c * libm::expm1(l).abs();
+        let numeric = (value(log_ratio + 1e-6) - value(log_ratio - 1e-6)) / 2e-6;
+        let weight = f64::from(penalised_weight(log_ratio as f32, a as f32, c as f32));
+        assert!((numeric - weight).abs() < 1e-6, "{log_ratio}: {numeric} {weight}");
+    }
+    // The first step is the plain policy gradient; then |A| < c is pulled back from either side, |A| > c goes on.
+    assert_eq!(penalised_weight(0.0, 0.2, 0.3), 0.2);
+    assert!(penalised_weight(0.1, 0.2, 0.3) < 0.0 && penalised_weight(-0.1, 0.2, 0.3) > 0.0);
+    assert!(penalised_weight(0.1, 0.4, 0.3) > 0.0);
+    assert!(penalised_weight(80.0, 1.0, 0.0).is_finite());
+}
+
+#[test]
+fn the_coefficient_follows_the_divergence() {
+    for (halved, divergence, factor) in
+        [(false, 0.03, 1.0 / 1.5), (false, 0.05, 1.0), (false, 0.076, 1.5), (true, 0.01, 1.5), (false, 0.034, 1.0)]
+    {
+        assert_eq!(adapt(2.0, halved, divergence, 0.05), 2.0 * factor, "{halved} {divergence}");
+    }
+}
+
+#[test]
+fn an_accepted_update_is_what_it_says() {
+    for kappa in ["0", "0.01", "1"] {
+        let mut empi = build(&["gamma=0.5", &format!("kappa={kappa}"), "log_std=-0.5"]).unwrap();
+        let rollout = experience(empi.as_ref(), 0);
+        let mut advantage = empi.learner().unwrap().estimate(&rollout).advantage;
+        let unit = tony_rl::actor_critic::standardise(&mut advantage);
+        let told = update(empi.as_mut(), &rollout);
+        let log_probs = empi.learner().unwrap().policy.log_probs(&Batch::all(&rollout));
+        let found = measure(&log_probs, &rollout.log_prob, &advantage, 50);
+        assert!(found.surrogate > 0.0 && found.divergence > 0.0, "{kappa}: {found:?}");
+        // What is logged is what can be measured afterwards, in units of the reward.
+        for (name, want) in [
+            ("Empi/Surrogate", unit * found.surrogate),
+            ("Empi/Divergence", found.divergence),
+            ("Empi/Epsilon", unit * found.epsilon),
+            ("Empi/Bound", unit * found.promise(0.5, 1.0)),
+        ] {
+            assert_eq!(told(name), want, "{kappa}: {name}");
+        }
+        assert!(found.promise(0.5, kappa.parse().unwrap()) >= 0.0);
+    }
+}
+
+#[test]
+fn a_step_whose_bound_never_holds_is_taken_back_bit_for_bit() {
+    // At gamma 0.9999 the penalty is 20,000 times what a step of any length can gain.
+    let mut empi = build(&["gamma=0.9999", "kappa=1", "lr=0.01"]).unwrap();
+    let rollout = experience(empi.as_ref(), 0);
+    let before = bits(empi.as_ref());
+    let first = update(empi.as_mut(), &rollout);
+    assert_eq!(bits(empi.as_ref()), before);
+    assert_eq!((first("Empi/Halvings"), first("Empi/Bound"), first("Empi/Divergence")), (11.0, 0.0, 0.0));
+    let second = update(empi.as_mut(), &rollout);
+    assert_eq!(second("Empi/Coefficient"), 1.5 * first("Empi/Coefficient"));
+}
+
+/// Where all advantages are equal there is nothing to gain; where there is no future there is no penalty.
+#[test]
+fn edges() {
+    let mut empi = build(&["gamma=0"]).unwrap();
+    let mut rollout = experience(empi.as_ref(), 0);
+    let told = update(empi.as_mut(), &rollout);
+    assert!((told("Empi/Bound") - told("Empi/Surrogate")).abs() < 1e-15 && told("Empi/Halvings") == 0.0);
+    rollout.obs.fill(0.5);
+    rollout.reward.fill(3.0);
+    let before = bits(empi.as_ref());
+    let still = update(empi.as_mut(), &rollout);
+    assert_eq!(bits(empi.as_ref()), before);
+    assert_eq!((still("Empi/Surrogate"), still("Empi/Halvings")), (0.0, 0.0));
+    for settings in [["gamma=1"], ["standardise=true"]] {
+        let error = build(&settings).err().unwrap().to_string();
+        assert!(error.contains("gamma below 1"), "{error}");
+    }
+}
+
+/// A line holds what the update before it promised beside what happened since.
+#[test]
+fn a_promise_stands_beside_what_happened() {
+    let mut empi = build(&["gamma=0.5", "kappa=0.01"]).unwrap();
+    let mut last: Option<(f64, f64)> = None;
+    for t in 0..4 {
+        let rollout = experience(empi.as_ref(), t);
+        let mut metrics = Metrics::new();
+        empi.update(&rollout, &mut metrics).unwrap();
+        let ret = rollout.mean_return().unwrap();
+        assert_eq!(metrics.get("Empi/Happened"), last.map(|(before, _)| ret - before), "update {t}");
+        match (metrics.get("Empi/Promised"), last) {
+            (None, None) => assert_eq!(t, 0),
+            // The bound is linear in kappa; a few roundings.
+            (Some(told), Some((_, promise))) => assert!((told - promise).abs() < 1e-12, "update {t}: {told} {promise}"),
+            other => panic!("{other:?}"),
+        }
+        let of = |name: &str| metrics.get(name).unwrap();
+        last = Some((ret, 0.01 * of("Empi/Bound") + 0.99 * 2.0 * of("Empi/Surrogate")));
     }
 }

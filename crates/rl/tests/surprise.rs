@@ -19,7 +19,9 @@ fn oracles() -> Vec<Value> {
     let shared = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/oracles/surprise_bonus.json");
     match std::fs::read_to_string(&shared) {
         Ok(text) => all.push(serde_json::from_str(&text).unwrap()),
-        Err(_) => eprintln!("skipped: the full oracle surprise_bonus.json is not here; its committed extract was checked"),
+        Err(_) => {
+            eprintln!("skipped: the full oracle surprise_bonus.json is not here; its committed extract was checked");
+        }
     }
     all
 }
@@ -274,6 +276,21 @@ fn build(algorithm: &str, env: &str, words: &[&str]) -> Trainer {
     Trainer::new(&plan, (0..envs).map(|_| tony_env::make(env, &Context::default()).unwrap()).collect()).unwrap()
 }
 
+#[test]
+fn settings_of_the_bonus_that_cannot_be_are_refused() {
+    let refuse = |words: &[&str]| {
+        let entry = algorithms::find("trpo").unwrap();
+        let plan = entry.resolve("probe-action", &[Layer::command_line(words).unwrap()])?;
+        let spec = tony_env::make("probe-action", &Context::default()).unwrap().spec().clone();
+        entry.build(&plan, &spec, 0).map(|_| ())
+    };
+    let message = |words: &[&str]| refuse(words).unwrap_err().to_string();
+    assert!(message(&["surprise=curiosity"]).contains("surprisal"), "{}", message(&["surprise=curiosity"]));
+    assert!(message(&["surprise=progress", "surprise.lag=0"]).contains("surprise.lag"));
+    assert!(message(&["surprise=progress", "surprise.hidden=0"]).contains("layer widths"));
+    assert!(message(&["suprise=progress"]).contains("surprise"));
+}
+
 /// The bonus moves advantages by its own discounted sum, and no target of a critic.
 #[test]
 fn a_bonus_counts_in_advantages_and_not_in_targets() {
@@ -282,9 +299,8 @@ fn a_bonus_counts_in_advantages_and_not_in_targets() {
     let mut rollout = Rollout::new(2, 1, 0, 40);
     let mut stream = Stream::new(3, "rollout", 0);
     rollout.obs.iter_mut().chain(&mut rollout.reward).for_each(|x| *x = stream.normal() as f32);
-    rollout.ends = [(9, true), (24, false), (39, false)]
-        .map(|(row, terminated)| End { row, terminated, episode: None })
-        .to_vec();
+    rollout.ends =
+        [(9, true), (24, false), (39, false)].map(|(row, terminated)| End { row, terminated, episode: None }).to_vec();
     rollout.final_obs = vec![0.5; 6];
     let rewarded = Rollout { bonus: (0..40).map(|i| 0.01 * i as f32).collect(), ..rollout.clone() };
     let (without, with) = (learner.estimate(&rollout), learner.estimate(&rewarded));
@@ -368,15 +384,19 @@ fn a_surprised_run_has_the_same_bits_for_any_number_of_threads() {
     }
 }
 
-/// Nothing pays, the model has learned all: a bonus of 0 and a task of 0 leave no gradient, and no number that is not one.
+/// Nothing pays and critics start at 0: there is no gradient until there is a bonus (progress needs an older model), and no 0/0.
 #[test]
-fn without_any_reward_nothing_breaks() {
-    let words = ["surprise=progress", "surprise.kl=1e-9", "steps_per_update=400", "normalise=false", "hidden=8"];
-    let mut trainer = build("trpo", "NoisyTV", &words);
-    for _ in 0..3 {
-        let line = trainer.update(10_000, &Control::default()).unwrap();
-        assert!(line.iter().all(|(_, value)| value.is_none_or(f64::is_finite)), "{line:?}");
-        assert_eq!(line.get("Metrics/EpRet"), Some(0.0));
+fn without_any_reward_nothing_moves_and_nothing_breaks() {
+    for (bonus, moves) in [("none", [false; 3]), ("progress", [false, true, true]), ("surprisal", [true; 3])] {
+        let words = ["steps_per_update=400", "normalise=false", "hidden=8", "critic.zero=true"];
+        let mut trainer = build("trpo", "NoisyTV", &[&words[..], &[&format!("surprise={bonus}")]].concat());
+        for moves in moves {
+            let before = bytes(&trainer).0;
+            let line = trainer.update(10_000, &Control::default()).unwrap();
+            assert!(line.iter().all(|(_, value)| value.is_none_or(f64::is_finite)), "{line:?}");
+            assert_eq!(line.get("Metrics/EpRet"), Some(0.0));
+            assert_eq!(bytes(&trainer).0 != before, moves, "{bonus}: {line:?}");
+        }
     }
 }
 

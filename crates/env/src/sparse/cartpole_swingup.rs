@@ -1,6 +1,6 @@
 //! `CartpoleSwingup-v0`: swing a hanging pole up with a cart that must not leave its slider; only an upright pole pays.
 //!
-//! The original is a cart of 1 kg and a pole of 0.1 kg (1 m by 0.1 m, hinged at its end) in Box2D. Here are the equations of motion of
+//! The original is a cart of 1 kg and a pole of 0.1 kg (1 m by 0.1 m, hinged at its end) in `Box2D`. Here are the equations of motion of
 //! the same two bodies, angle 0 upright and counter-clockwise positive, in five semi-implicit Euler steps of 10 ms:
 //!
 //! ```text

@@ -1,6 +1,6 @@
 //! `SparseMountainCar-v0`: an engine too weak for the hill has to swing out of a valley; only leaving it pays.
 //!
-//! The original is a box that slides on a polyline in Box2D. Here it is a point of the same mass on the smooth curve that the
+//! The original is a box that slides on a polyline in `Box2D`. Here it is a point of the same mass on the smooth curve that the
 //! polyline samples, `y(x) = 1 - cos(pi x / 2)`, pushed along it by a force `F`:
 //!
 //! `(1 + y'^2) x'' = (F / m) sqrt(1 + y'^2) - g y' - y' y'' x'^2`
@@ -165,7 +165,10 @@ mod tests {
         }
         // The two simplest policies and noise, as an independent program found them: 100 %, 51 steps, at most 63; 0.7 %.
         let Outcome { paid, mean_length, longest, .. } = run(&mut |obs, _| if obs[1] > 0.0 { 1.0 } else { -1.0 });
-        assert!(paid == 1000 && (mean_length - 51.0).abs() < 2.0 && (60..=66).contains(&longest), "{mean_length} {longest}");
+        assert!(
+            paid == 1000 && (mean_length - 51.0).abs() < 2.0 && (60..=66).contains(&longest),
+            "{mean_length} {longest}"
+        );
         let noise = run(&mut |_, stream| stream.normal());
         assert!(noise.paid <= 20, "noise solves {} of 1000", noise.paid);
     }

@@ -167,7 +167,7 @@ impl Algorithm for Empi {
     }
 
     fn load(&mut self, archive: &Archive) -> Result<()> {
-        let of = |name: &str| archive.f64(name, &archive.shape(name).unwrap_or(&[1]).to_vec());
+        let of = |name: &str| archive.f64(name, archive.shape(name).unwrap_or(&[1]));
         self.coefficient = of("empi.coefficient")?.first().copied();
         self.last = of("empi.last")?.first_chunk().map(|[ret, promise]| (*ret, *promise));
         self.learner.load(archive)

@@ -199,3 +199,22 @@ impl Entry {
         self.fields().iter().any(|field| field.key == SURPRISE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bonus_for_an_algorithm_that_cannot_take_it_is_refused_and_names_who_can() {
+        let entry = Entry { name: "other", presets: presets::TRPO, groups: &[TRPO], ..*find_entry("trpo") };
+        for word in ["surprise=progress", "surprise.eta=1"] {
+            let error = entry.resolve("probe-action", &[Layer::command_line(&[word]).unwrap()]).unwrap_err();
+            assert!(error.to_string().contains("other takes no surprise bonus"), "{error}");
+            assert!(error.hint().unwrap().contains("ppo, ppo-lag"), "{:?}", error.hint());
+        }
+    }
+
+    fn find_entry(name: &str) -> &'static Entry {
+        find(name).unwrap_or_else(|error| panic!("{error}"))
+    }
+}

@@ -139,7 +139,7 @@ pub(super) const PPO_LAG: &[Preset] = &[
 
 pub(super) const PPO_PID: &[Preset] = &[default(&[OMNISAFE_PPO]), paper(&[PID_PAPER])];
 
-/// Without its critic of one constrained step an update; `surprise=` says which bonus.
+/// Which bonus, `surprise=` says. The paper's critic makes one constrained step an update; here Adam fits one that starts at 0.
 const SURPRISE: Values = &[
     ("steps_per_update", "5000"),
     ("envs", "10"),
@@ -150,6 +150,7 @@ const SURPRISE: Values = &[
     ("cg.damping", "1e-5"),
     NO_CLIPPING,
     NO_REGULARISER,
+    ("critic.zero", "true"),
     ("surprise.replay", "5000000"),
 ];
 

@@ -258,7 +258,8 @@ mod tests {
         let mut rollout = Rollout::new(2, 1, 0, 7);
         rollout.obs.iter_mut().chain(&mut rollout.act).for_each(|x| *x = stream.normal() as f32);
         let episode = Some(Episode { ret: 0.0, length: 3 });
-        rollout.ends = vec![End { row: 3, terminated: true, episode }, End { row: 6, terminated: false, episode: None }];
+        rollout.ends =
+            vec![End { row: 3, terminated: true, episode }, End { row: 6, terminated: false, episode: None }];
         rollout.update = update;
         rollout
     }
@@ -268,7 +269,12 @@ mod tests {
         let mut all = vec![0.0; rollout.rows()];
         for row in [0, 1, 2, 4, 5] {
             let mut pairs = Pairs::default();
-            model.put(&rollout.obs[2 * row..][..2], &rollout.act[row..=row], &rollout.obs[2 * row + 2..][..2], &mut pairs);
+            model.put(
+                &rollout.obs[2 * row..][..2],
+                &rollout.act[row..=row],
+                &rollout.obs[2 * row + 2..][..2],
+                &mut pairs,
+            );
             let said = model.predict(params, &pairs.inputs);
             all[row] = log_density(&pairs.next, &said.mean, &said.log_std);
         }
@@ -294,7 +300,11 @@ mod tests {
                 let batch = rollout(t as u64);
                 let mut metrics = Metrics::new();
                 surprise.update(&batch, &mut metrics).unwrap();
-                assert_eq!(metrics.get("Surprise/Accepted"), Some(1.0), "the model has to move for the order to matter");
+                assert_eq!(
+                    metrics.get("Surprise/Accepted"),
+                    Some(1.0),
+                    "the model has to move for the order to matter"
+                );
                 let new = log_densities(&surprise.model, &models[t], &batch);
                 let old = log_densities(&surprise.model, &models[lagged(t, lag, released)], &batch);
                 let raw: Vec<f64> = match bonus {
