@@ -13,12 +13,14 @@ pub mod algorithms;
 pub mod collector;
 pub mod constraint;
 pub mod critic;
+pub mod dynamics;
 pub mod linear;
 mod passes;
 pub mod policy;
 pub mod returns;
 pub mod rollout;
 pub mod schedule;
+pub mod tabular;
 pub mod train;
 pub mod trust_region;
 
