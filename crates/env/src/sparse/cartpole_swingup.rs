@@ -182,10 +182,11 @@ mod tests {
 
     #[test]
     fn weak_noise_never_pays_and_strong_noise_seldom() {
-        // An independent program: at deviation 1 return 0 in 100 episodes of 94 steps; at 10 some 5 % are paid, 1.1 on average.
+        // A Runge-Kutta integration of the same equations: at deviation 1 return 0 and episodes of 106 steps, at 10 3.3 % are paid, 0.58 on
+        // average. Standard errors over 1000 episodes: 3 steps, 0.6 %, 0.15.
         let weak = episodes(&mut CartpoleSwingup::new(), 1000, &mut |_, stream| stream.normal());
-        assert!(weak.paid == 0 && (weak.mean_length - 94.0).abs() < 12.0, "{weak:?}");
+        assert!(weak.paid == 0 && (weak.mean_length - 106.0).abs() < 10.0, "{weak:?}");
         let strong = episodes(&mut CartpoleSwingup::new(), 1000, &mut |_, stream| 10.0 * stream.normal());
-        assert!((10..=150).contains(&strong.paid) && (0.1..4.0).contains(&strong.mean_return), "{strong:?}");
+        assert!((15..=55).contains(&strong.paid) && (0.1..1.1).contains(&strong.mean_return), "{strong:?}");
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! - action: 0 stays, 1 goes to the other room
 //! - observation: room (-1 quiet, 1 with the screen), number on the screen
-//! - start: the quiet room. Reward: 0. Cost: 1 for a step that ends before the screen, so that a run shows how much was watched
+//! - start: either room. Reward: 0. Cost: 1 for a step that ends before the screen, so that a run shows how much was watched
 
 use crate::frame::{Form, Frame, Shape};
 use crate::space::Space;
@@ -40,6 +40,13 @@ impl NoisyTv {
         };
         Self { spec, state: [-1.0, 0.0], seed: 0, steps: 0 }
     }
+
+    /// Be in a room, and see what its screen shows at this step.
+    fn enter(&mut self, room: f64, obs: &mut [f64]) {
+        let screen = if room > 0.0 { Stream::new(self.seed, "screen", self.steps as u64).normal() } else { 0.0 };
+        self.state = [room, screen];
+        obs.copy_from_slice(&self.state);
+    }
 }
 
 impl Default for NoisyTv {
@@ -54,8 +61,9 @@ impl Env for NoisyTv {
     }
 
     fn reset(&mut self, seed: u64, obs: &mut [f64]) -> Result<()> {
-        (self.state, self.seed, self.steps) = ([-1.0, 0.0], seed, 0);
-        obs.copy_from_slice(&self.state);
+        let heads = Stream::new(seed, "reset", 0).below(2) == 1;
+        (self.seed, self.steps) = (seed, 0);
+        self.enter(if heads { 1.0 } else { -1.0 }, obs);
         Ok(())
     }
 
@@ -63,11 +71,8 @@ impl Env for NoisyTv {
         let switch = self.spec.chosen(action, self.steps)? == 1;
         self.steps += 1;
         let room = if switch { -self.state[0] } else { self.state[0] };
-        let watching = room > 0.0;
-        let screen = if watching { Stream::new(self.seed, "screen", self.steps as u64).normal() } else { 0.0 };
-        self.state = [room, screen];
-        obs.copy_from_slice(&self.state);
-        costs[0] = f64::from(u8::from(watching));
+        self.enter(room, obs);
+        costs[0] = f64::from(u8::from(room > 0.0));
         Ok(Step { reward: 0.0, terminated: false, truncated: self.steps >= self.spec.max_steps })
     }
 
@@ -110,10 +115,12 @@ mod tests {
         let (mut sum, mut squares, mut n) = (0.0, 0.0, 0.0);
         for seed in 0..200 {
             env.reset(seed, &mut obs).unwrap();
+            let first = obs[0] > 0.0;
+            assert!(first || obs[1] == 0.0);
             for t in 0..MAX_STEPS {
-                // In at the tenth step, out at the sixtieth.
+                // To the other room at the tenth step, back at the sixtieth.
                 env.step(&[if [10, 60].contains(&t) { 1.0 } else { 0.0 }], &mut obs, &mut cost).unwrap();
-                let inside = (10..60).contains(&t);
+                let inside = (10..60).contains(&t) != first;
                 assert_eq!((obs[0], cost[0]), if inside { (1.0, 1.0) } else { (-1.0, 0.0) });
                 if inside {
                     (sum, squares, n) = (sum + obs[1], squares + obs[1] * obs[1], n + 1.0);
