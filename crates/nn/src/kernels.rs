@@ -385,7 +385,7 @@ pub(crate) fn sin_cos(x: f32) -> (f32, f32) {
 /// `x P(x^2) / Q(x^2)`, the minimax approximation in relative error on `[0, 9]` (Remez exchange; 2.1e-8); above 9 the result rounds to 1.
 /// All coefficients are positive, so nothing cancels, and the leading ones are 1, so a tiny `x` is returned as it is.
 #[inline(always)]
-pub(crate) fn tanh(x: f32) -> f32 {
+pub fn tanh(x: f32) -> f32 {
     const P: [f32; 5] = [1.341_983_7e-8, 2.066_127_3e-5, 0.003_498_996_7, 0.133_839_81, 1.0];
     const Q: [f32; 5] = [7.804_735_6e-7, 3.291_039_4e-4, 0.025_890_209, 0.467_173, 1.0];
     let x = if x > 9.0 { 9.0 } else { x };

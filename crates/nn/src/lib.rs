@@ -55,6 +55,7 @@ mod workspace;
 pub use adam::Adam;
 pub use cholesky::Cholesky;
 pub use init::Init;
+pub use kernels::tanh;
 pub use mlp::{Activation, Head, Mlp};
 pub use normaliser::Normaliser;
 pub use peak::{flop_count, machine_gflops};

@@ -37,6 +37,11 @@ struct Block {
 }
 
 impl Trace {
+    /// Rows of the batch that last went through.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Outputs of all rows into `y` (n x out): the same bits as [`Mlp::forward`].
     ///
     /// # Panics

@@ -53,7 +53,7 @@ pub struct Checkpoint<'a> {
 
 /// A piece of what is too large to be written anew with each checkpoint; stored as `NAME.safetensors`.
 pub struct Part<'a> {
-    /// Letters, digits, `-`; never given to anything else in this run.
+    /// Letters, digits, `-`. What is fixed has a name of its own: no other part of the run has it, nor had this one before it was fixed.
     pub name: String,
     /// It will never change again, so that a copy from an earlier checkpoint will do.
     pub fixed: bool,

@@ -1,9 +1,14 @@
 //! The algorithms: one file each, one line each below.
 
 pub mod cpo;
+pub mod ddpg;
+pub mod dqn;
 pub mod pid_lagrangian;
 pub mod ppo;
+pub mod preqn;
 mod presets;
+pub mod sac;
+pub mod td3;
 pub mod trpo;
 
 use tony_env::Spec;
@@ -114,6 +119,11 @@ const ENTRIES: &[Entry] = &[
         groups: &[ON_POLICY, TRPO],
         build: |plan, spec, seed| Ok(Box::new(cpo::Cpo::new(plan, spec, seed)?)),
     },
+    dqn::ENTRY,
+    ddpg::ENTRY,
+    td3::ENTRY,
+    sac::ENTRY,
+    preqn::ENTRY,
 ];
 
 fn lagrangian(inner: Box<dyn Algorithm>, plan: &Plan) -> Result<Box<dyn Algorithm>> {
