@@ -55,7 +55,7 @@ const OFF_POLICY: [&str; 4] = ["ddpg", "td3", "sac", "preqn"];
 
 /// Train an off-policy algorithm for `updates` updates of 4 steps and 2 gradient steps each.
 fn learn(algorithm: &str, env: &str, updates: usize, settings: &[&str]) -> Trainer {
-    let mut words = vec!["envs=4", "steps_per_update=4", "gradient_steps=2", "hidden=16", "minibatch=64"];
+    let mut words = vec!["envs=4", "steps_per_update=4", "gradient_steps=2", "hidden=32", "minibatch=64"];
     words.extend(["start_steps=200", "replay=4000", "log.updates=1"]);
     words.extend(match algorithm {
         "dqn" => &["lr=0.003", "target.interval=200", "exploration.end=0.3", "exploration.fraction=0"][..],
@@ -77,7 +77,7 @@ fn critic(trainer: &Trainer, algorithm: &str, x: &[f32], outputs: usize) -> Vec<
     let (mut policy, mut state) = (Archive::new(), Archive::new());
     trainer.save(&mut policy, &mut state).unwrap();
     let activation = if algorithm == "preqn" { Activation::Sin } else { Activation::Relu };
-    let net = Mlp::new(&[x.len(), 16, outputs], activation).unwrap();
+    let net = Mlp::new(&[x.len(), 32, outputs], activation).unwrap();
     let name = if state.shape("q.params").is_some() { "q.params" } else { "q1.params" };
     let (params, mut y) = (state.f32(name, &[net.num_params()]).unwrap(), vec![0.0; outputs]);
     net.forward(&params, &Rows::all(x, x.len()), &mut y);
@@ -118,7 +118,7 @@ fn off_policy_a_time_limit_is_not_death() {
 #[test]
 fn off_policy_actions_that_matter_are_found() {
     for algorithm in OFF_POLICY {
-        let trainer = learn(algorithm, "probe-action", 800, &[]);
+        let trainer = learn(algorithm, "probe-action", 1_500, &[]);
         for sign in [-1.0, 1.0] {
             // Exploration of 0.6 around it locates the maximum of a parabola to a tenth.
             near(algorithm, best_action(&trainer, [sign as f32, 0.0]), action::best(sign), 0.15);
