@@ -223,12 +223,12 @@ mod tests {
         Spec { name: "world".to_owned(), obs_dim: 3, action, costs: Vec::new(), max_steps: 10 }
     }
 
-    fn actor(action: Space, head: Head) -> NetActor {
+    fn actor(action: &Space, head: Head) -> NetActor {
         let outputs = NetActor::outputs("test", &spec(action.clone()), head).unwrap();
         let net = Mlp::new(&[3, 8, outputs], Activation::Sin).unwrap();
         let mut params = vec![0.0; net.num_params()];
         net.init(&mut params, Init::KaimingUniform, &mut Stream::new(0, "init", 0));
-        NetActor::new(net, params, head, false, &action)
+        NetActor::new(net, params, head, false, action)
     }
 
     fn skewed() -> Space {
@@ -239,7 +239,7 @@ mod tests {
     fn actions_stay_within_the_bounds_and_fill_them() {
         for head in [Head::Deterministic(2.0), Head::Squashed] {
             for uniform in [false, true] {
-                let mut actor = actor(skewed(), head);
+                let mut actor = actor(&skewed(), head);
                 actor.uniform = uniform;
                 let mut stream = Stream::new(3, "action", 0);
                 let (mut low, mut high) = ([f32::MAX; 2], [f32::MIN; 2]);
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_greedy_action_is_taken_but_for_the_share_that_explores() {
-        let actor = actor(Space::Discrete { n: 4 }, Head::Greedy(0.4));
+        let actor = actor(&Space::Discrete { n: 4 }, Head::Greedy(0.4));
         let (mut stream, mut scratch, mut best) = (Stream::new(3, "action", 0), Scratch::default(), [9.0]);
         actor.mode(&[1.0, 0.0, 0.0], &mut [], &mut best, &mut scratch);
         let mut hits = 0;
@@ -278,7 +278,7 @@ mod tests {
             (skewed(), Head::Squashed),
             (Space::Discrete { n: 4 }, Head::Greedy(0.1)),
         ] {
-            let (actor, spec) = (actor(space.clone(), head), spec(space));
+            let (actor, spec) = (actor(&space, head), spec(space));
             let mut archive = Archive::new();
             actor.save(&mut archive).unwrap();
             let again = NetActor::from_archive(&archive, &spec).unwrap();

@@ -302,14 +302,14 @@ mod tests {
         /// Episodes of lane 0 run out of time, those of lane 1 end.
         fn batch(&mut self, share: usize) -> Rollout {
             let mut rollout = Rollout::new(2, 1, 0, 2 * share);
-            for lane in 0..2 {
+            for (lane, length) in LENGTHS.into_iter().enumerate() {
                 for t in 0..share {
                     let row = lane * share + t;
                     let (episode, time) = self.clocks[lane];
                     rollout.obs[2 * row..][..2].copy_from_slice(&Self::obs(lane, episode, time));
                     rollout.act[row] = time as f32 + 0.5;
                     rollout.reward[row] = (episode * 10 + time) as f32;
-                    let over = time + 1 == LENGTHS[lane];
+                    let over = time + 1 == length;
                     self.clocks[lane] = if over { (episode + 1, 0) } else { (episode, time + 1) };
                     if over || t + 1 == share {
                         let episode_sums = over.then_some(Episode { ret: 0.0, length: 1 });

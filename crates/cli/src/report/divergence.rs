@@ -46,7 +46,7 @@ fn reading(input: &RunReport) -> Option<String> {
     last("Diagnose/Diverged")?;
     let bound = last("Diagnose/Bound").map_or_else(|| "any number".to_owned(), number);
     let peak = input.metrics.iter().filter_map(|row| finite(row, "Diagnose/MaxAbsQ")).fold(0.0, f64::max);
-    let mut words = match first {
+    let mut words = vec![match first {
         Some(row) => format!(
             "It diverged: from step {} on (metrics.jsonl, line {}) values lie beyond {bound}, which no sum of discounted rewards of this task \
              reaches. The largest |Q| seen is {}.",
@@ -58,21 +58,21 @@ fn reading(input: &RunReport) -> Option<String> {
             "Values stayed possible in all {lines} lines: the largest |Q| seen is {}, and rewards of this task can add up to {bound}.",
             number(peak)
         ),
-    };
+    }];
     if let Some(alignment) = mean(input, "Diagnose/Alignment") {
-        words += &format!(
-            " A step moved the values at a cosine of {} to their errors, {}.",
+        words.push(format!(
+            "A step moved the values at a cosine of {} to their errors, {}.",
             number(alignment),
             if alignment >= ALIGNED {
                 "straight towards the targets"
             } else {
                 "so most of what it did was generalisation to places that it was not about"
             }
-        );
+        ));
     }
     if let (Some(modulus), Some(ratio)) = (mean(input, "Diagnose/Contraction"), mean(input, "Diagnose/RowRatio")) {
-        words += &format!(
-            " The modulus is bounded by {} {}; the row ratio is {}.",
+        words.push(format!(
+            "The modulus is bounded by {} {}; the row ratio is {}.",
             number(modulus),
             if modulus < 1.0 {
                 "(learning contracts)"
@@ -80,15 +80,17 @@ fn reading(input: &RunReport) -> Option<String> {
                 "(nothing holds learning together but luck and target networks)"
             },
             number(ratio)
-        );
+        ));
     }
     if first.is_some() {
         words +=
             " What helps: activation=sin, a smaller lr, a smaller gamma, or preqn, which keeps its steps straight.";
     } else if mean(input, "Train/Step") == Some(0.0) {
-        words +=
-            " No step was straight enough to be taken: the network is too small for the minibatch, or eta too strict.";
+        words.push(
+            "No step was straight enough to be taken: the network is too small for the minibatch, or eta too strict."
+                .to_owned(),
+        );
     }
     let class = if first.is_some() { "bad" } else { "good" };
-    Some(format!("<p class=\"verdict {class}\">{words}</p>\n"))
+    Some(format!("<p class=\"verdict {class}\">{}</p>\n", words.join(" ")))
 }
