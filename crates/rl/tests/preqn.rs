@@ -1,4 +1,4 @@
-//! PreQN and the theory of divergence against numbers that an independent program computed, and against the paper's theorem.
+//! Preconditioned Q-learning and the theory of divergence against numbers that an independent program computed, and against the paper's theorem.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::path::PathBuf;

@@ -83,8 +83,10 @@ fn reading(input: &RunReport) -> Option<String> {
         ));
     }
     if first.is_some() {
-        words +=
-            " What helps: activation=sin, a smaller lr, a smaller gamma, or preqn, which keeps its steps straight.";
+        words.push(
+            "What helps: activation=sin, a smaller lr, a smaller gamma, or preqn, which keeps its steps straight."
+                .to_owned(),
+        );
     } else if mean(input, "Train/Step") == Some(0.0) {
         words.push(
             "No step was straight enough to be taken: the network is too small for the minibatch, or eta too strict."
