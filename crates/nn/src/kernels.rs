@@ -541,12 +541,37 @@ pub(crate) fn polyak(tau: f32, x: &[f32], y: &mut [f32]) {
 
 kernel! {
     /// `k += (a + 1) g`, element by element: a layer's share of a kernel, the 1 being its bias.
-    add_gram = add_gram_body(a: &[f32], g: &[f32], k: &mut [f64])
+    add_gram = add_gram_body(a: &[f64], g: &[f64], k: &mut [f64])
 }
 
 #[inline(always)]
-fn add_gram_body<S: Simd>(a: &[f32], g: &[f32], k: &mut [f64]) {
-    k.iter_mut().zip(a).zip(g).for_each(|((k, a), g)| *k += (f64::from(*a) + 1.0) * f64::from(*g));
+fn add_gram_body<S: Simd>(a: &[f64], g: &[f64], k: &mut [f64]) {
+    k.iter_mut().zip(a).zip(g).for_each(|((k, a), g)| *k += (a + 1.0) * g);
+}
+
+kernel! {
+    /// `out = x' y` for `x` and `y` of any number of rows of [`BLOCK`] numbers, `out` of BLOCK x BLOCK.
+    inner_products = inner_products_body(x: &[f64], y: &[f64], out: &mut [f64])
+}
+
+#[inline(always)]
+fn inner_products_body<S: Simd>(x: &[f64], y: &[f64], out: &mut [f64]) {
+    let (rows, across) = TILE;
+    for i in (0..BLOCK).step_by(rows) {
+        for j in (0..BLOCK).step_by(across) {
+            let mut sums = [[0.0_f64; TILE.1]; TILE.0];
+            for (x, y) in x.chunks_exact(BLOCK).zip(y.chunks_exact(BLOCK)) {
+                let right: [f64; TILE.1] = std::array::from_fn(|k| y[j + k]);
+                for (k, sums) in sums.iter_mut().enumerate() {
+                    let left = x[i + k];
+                    sums.iter_mut().zip(right).for_each(|(sum, right)| *sum = left.mul_add(right, *sum));
+                }
+            }
+            for (k, sums) in sums.iter().enumerate() {
+                out[(i + k) * BLOCK + j..][..across].copy_from_slice(sums);
+            }
+        }
+    }
 }
 
 kernel! {

@@ -32,8 +32,10 @@ struct Block {
     slopes: Vec<Buffer>,
     /// Derivatives by each layer's outputs before the activation; the first is that by the input.
     deltas: Vec<Buffer>,
-    /// Two of the above at a time, transposed.
+    /// Activations and derivatives, transposed; or the derivatives times a weight of each row.
     sides: [Vec<Buffer>; 2],
+    /// The transposed ones in f64.
+    wide: [Vec<Vec<f64>>; 2],
 }
 
 impl Trace {
@@ -169,7 +171,8 @@ impl Trace {
     /// Overwrite `out` (n x n) with `J J'`, the inner products of all pairs of rows' gradients.
     ///
     /// A layer's gradient in a row is the outer product of what went in (and 1, for the bias) and of what came back, so its share of an
-    /// inner product is `(a . a' + 1) (g . g')`: `J` (n x parameters) is never written down.
+    /// inner product is `(a . a' + 1) (g . g')`: `J` (n x parameters) is never written down. Sums are taken in f64, in which products of f32 are
+    /// exact, so that no rounding gives a kernel of nearly dependent rows a negative eigenvalue.
     ///
     /// # Panics
     /// If `out` is not of n x n numbers.
@@ -188,23 +191,20 @@ impl Trace {
                     let to = &mut block.sides[side][l];
                     to.resize(width * BLOCK);
                     kernels::transpose(path, block.rows, width, View { data: from, stride: stride(width) }, to, BLOCK);
+                    block.wide[side][l].clear();
+                    block.wide[side][l].extend(to.iter().map(|x| f64::from(*x)));
                 }
             }
         });
         let kept = &self.blocks;
         let body = |(i, rows): (usize, &mut [f64])| {
-            let (mut a, mut g) = ([0.0; BLOCK * BLOCK], [0.0; BLOCK * BLOCK]);
+            let (mut a, mut g) = (vec![0.0; BLOCK * BLOCK], vec![0.0; BLOCK * BLOCK]);
             rows.fill(0.0);
             for j in 0..=i {
                 let (left, right) = (&kept[i], &kept[j]);
-                for (l, layer) in mlp.layers.iter().enumerate() {
-                    let inner = |side: usize, width: usize, to: &mut [f32]| {
-                        let (x, y) = (&left.sides[side][l], &right.sides[side][l]);
-                        let (x, y) = (View { data: x, stride: BLOCK }, View { data: y, stride: BLOCK });
-                        kernels::product_transposed(path, left.rows, BLOCK, width, x, y, Start::Zero, to, BLOCK);
-                    };
-                    inner(0, layer.inputs, &mut a);
-                    inner(1, layer.outputs, &mut g);
+                for l in 0..mlp.layers.len() {
+                    kernels::inner_products(path, &left.wide[0][l], &right.wide[0][l], &mut a);
+                    kernels::inner_products(path, &left.wide[1][l], &right.wide[1][l], &mut g);
                     for (r, row) in rows.chunks_exact_mut(n).enumerate() {
                         let row = &mut row[j * BLOCK..][..right.rows];
                         kernels::add_gram(path, &a[r * BLOCK..][..right.rows], &g[r * BLOCK..][..right.rows], row);
@@ -238,6 +238,7 @@ impl Block {
             }
         }
         self.sides.iter_mut().for_each(|side| side.resize_with(layers.max(side.len()), Buffer::default));
+        self.wide.iter_mut().for_each(|side| side.resize_with(layers.max(side.len()), Vec::new));
     }
 
     /// Derivatives by the outputs of layer `l`, or those times each row's weight.

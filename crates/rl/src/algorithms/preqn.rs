@@ -192,8 +192,9 @@ pub struct Solution {
 ///
 /// With `F = (K + lambda I)^-1`, `lambda` the damping times the mean diagonal, each of two rounds adds `F K F (delta - K Z)` to `Z`. A part of
 /// `delta` in a direction of eigenvalue `s` is then solved but for `(1 - s^2 / (s + lambda)^2)^2` of it, and one that no gradient can produce (`s = 0`:
-/// a state with two targets) leaves `Z` alone, where `F delta` would be as large as `1 / lambda`. Where `K + lambda I` has no Cholesky factor to f64, or
-/// the result is not finite, `lambda` grows tenfold, up to the mean diagonal itself. `None`: nothing helps, or every gradient is zero.
+/// a state with two targets) leaves `Z` alone, where `F delta` would be as large as `1 / lambda`. Where `K + lambda I` has no Cholesky factor to
+/// f64, or the result is not finite or leaves more than all of `delta`, `lambda` grows tenfold, up to the mean diagonal itself. `None`:
+/// nothing helps, or every gradient is zero.
 pub fn precondition(kernel: Kernel, delta: &[f64], damping: f64) -> Option<Solution> {
     let diagonal = kernel.k.iter().step_by(kernel.n + 1).sum::<f64>() / kernel.n as f64;
     if !(diagonal > 0.0 && diagonal.is_finite()) {
@@ -210,8 +211,9 @@ pub fn precondition(kernel: Kernel, delta: &[f64], damping: f64) -> Option<Solut
                 z.iter_mut().zip(&more).for_each(|(z, more)| *z += more);
                 rest = delta.iter().zip(kernel.product(&z)).map(|(delta, image)| delta - image).collect();
             }
-            if z.iter().all(|z| z.is_finite()) {
-                let residual = (inner(&rest, &rest) / inner(delta, delta).max(f64::MIN_POSITIVE)).sqrt();
+            let residual = (inner(&rest, &rest) / inner(delta, delta).max(f64::MIN_POSITIVE)).sqrt();
+            // No solution of a true kernel is worse than none.
+            if residual <= 1.0 && z.iter().all(|z| z.is_finite()) {
                 return Some(Solution { z, residual, damping: lambda });
             }
         }
