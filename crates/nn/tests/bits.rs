@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{ROWS, SHAPES, batch, normals, params};
+use common::{ACTIVATIONS, ROWS, SHAPES, batch, normals, params};
 use tony_nn::simd::{self, Path};
-use tony_nn::{Activation, Adam, Mlp, Normaliser, Rows, Scratch, Workspace};
+use tony_nn::{Activation, Adam, Mlp, Normaliser, Rows, Scratch, Trace, Workspace};
 use tony_random::Stream;
 
 /// Everything that a network computes, as bits.
@@ -34,6 +34,16 @@ fn everything(mlp: &Mlp, n: usize) -> Vec<u32> {
     tony_nn::axpy(0.3, &grad, &mut stepped);
     tony_nn::clip_norm(&mut stepped, 1.0);
     let inner = tony_nn::dot(&stepped, &out);
+    let (mut trace, mut dx, mut weighted) = (Trace::default(), vec![0.0; n * mlp.input()], vec![0.0; p.len()]);
+    let mut kernel = vec![0.0; n * n];
+    trace.forward(mlp, &p, &x.rows(), &mut y);
+    trace.backward(mlp, &p, &jv);
+    trace.input_gradient(mlp, &p, &mut dx);
+    trace.kernel(mlp, &mut kernel);
+    trace.gradient(mlp, Some(&dx[..n.min(dx.len())]), &mut weighted);
+    tony_nn::polyak(0.1, &weighted, &mut stepped);
+    bits.extend(kernel.iter().flat_map(|v| [(v.to_bits() >> 32) as u32, v.to_bits() as u32]));
+    bits.extend([dx, weighted].concat().iter().map(|v| v.to_bits()));
     bits.extend([jv, grad, out, stepped].concat().iter().map(|v| v.to_bits()));
     bits.extend([sums[0], more[0], inner].iter().flat_map(|v| [(v.to_bits() >> 32) as u32, v.to_bits() as u32]));
     bits
@@ -42,7 +52,7 @@ fn everything(mlp: &Mlp, n: usize) -> Vec<u32> {
 #[test]
 fn instruction_sets_agree() {
     for sizes in SHAPES {
-        for activation in [Activation::Tanh, Activation::Relu] {
+        for activation in ACTIVATIONS {
             let mlp = Mlp::new(sizes, activation).unwrap();
             for &n in ROWS {
                 let expected = simd::with_path(Path::Portable, || everything(&mlp, n));
@@ -56,7 +66,7 @@ fn instruction_sets_agree() {
 
 #[test]
 fn thread_counts_agree() {
-    let mlp = Mlp::new(&[17, 33, 64, 3], Activation::Tanh).unwrap();
+    let mlp = Mlp::new(&[17, 33, 64, 3], Activation::Sin).unwrap();
     // 1,100 rows are 18 blocks, more than lanes; the last one is short.
     for n in [65, 200, 1_100] {
         let on = |threads| {
@@ -72,8 +82,8 @@ fn thread_counts_agree() {
 
 #[test]
 fn one_row_is_a_row_of_the_batch() {
-    for sizes in SHAPES {
-        let mlp = Mlp::new(sizes, Activation::Tanh).unwrap();
+    for (i, sizes) in SHAPES.iter().enumerate() {
+        let mlp = Mlp::new(sizes, ACTIVATIONS[i % 3]).unwrap();
         let mut stream = Stream::new(3, "rows", 0);
         let p = params(&mlp, &mut stream);
         let x = batch(mlp.input(), 70, &mut stream);
@@ -113,7 +123,7 @@ fn a_used_workspace_changes_nothing() {
 
 #[test]
 fn not_a_number_is_never_hidden() {
-    for activation in [Activation::Tanh, Activation::Relu] {
+    for activation in ACTIVATIONS {
         let mlp = Mlp::new(&[4, 20, 20, 2], activation).unwrap();
         let mut stream = Stream::new(5, "nan", 0);
         let p = params(&mlp, &mut stream);

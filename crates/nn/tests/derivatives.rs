@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{ROWS, SHAPES, batch, forward, normals, params, wide};
-use tony_nn::{Activation, Mlp, Workspace};
+use common::{ACTIVATIONS, ROWS, SHAPES, batch, forward, normals, params, wide};
+use tony_nn::{Activation, Mlp, Trace, Workspace};
 use tony_random::Stream;
 
 /// Central differences in f64 are good to 1e-8 here. What is left is f32: up to 130 roundings of 6e-8 in a chain
@@ -15,7 +15,7 @@ const TOLERANCE: f64 = 1e-5;
 /// step over (some 10,000 units take part).
 fn step(mlp: &Mlp) -> f64 {
     match mlp.activation() {
-        Activation::Tanh => 1e-5,
+        Activation::Tanh | Activation::Sin => 1e-5,
         Activation::Relu => 1e-7,
     }
 }
@@ -23,7 +23,7 @@ fn step(mlp: &Mlp) -> f64 {
 /// Every shape, activation and row count, with a stream of its own.
 fn cases(mut test: impl FnMut(&Mlp, usize, &mut Stream)) {
     for (s, sizes) in SHAPES.iter().enumerate() {
-        for activation in [Activation::Tanh, Activation::Relu] {
+        for activation in ACTIVATIONS {
             let mlp = Mlp::new(sizes, activation).unwrap();
             for &n in ROWS {
                 test(&mlp, n, &mut Stream::new(s as u64, "derivatives", n as u64));
@@ -178,4 +178,109 @@ fn gauss_newton_is_symmetric_and_positive() {
         // Positive but for rounding: relu may hide every parameter but the last bias, which is never hidden.
         assert!(tony_nn::dot(&v, &gv) > 0.0, "{mlp:?} {n}");
     });
+}
+
+/// The rows' gradients by central differences: n rows of as many numbers as `chosen` has parameters.
+fn jacobian(mlp: &Mlp, p: &[f64], rows: &[Vec<f64>], dy: &[f32], chosen: &[usize]) -> Vec<Vec<f64>> {
+    let out = mlp.output();
+    let one = |(r, x): (usize, &Vec<f64>)| {
+        let value = |p: &[f64]| {
+            let y = forward(mlp, p, x);
+            vec![y.iter().zip(&dy[r * out..]).map(|(y, d)| y * f64::from(*d)).sum()]
+        };
+        chosen.iter().map(|&i| partial(step(mlp), p, i, value)).collect()
+    };
+    rows.iter().enumerate().map(one).collect()
+}
+
+#[test]
+fn a_kept_pass_gives_the_gradient_and_its_weighted_sums() {
+    cases(|mlp, n, stream| {
+        let (p, x) = (params(mlp, stream), batch(mlp.input(), n, stream));
+        let (dy, z) = (normals(n * mlp.output(), 1.0, stream), normals(n, 1.0, stream));
+        let (mut y, mut expected) = (vec![0.0; dy.len()], vec![0.0; dy.len()]);
+        let mut trace = Trace::default();
+        trace.forward(mlp, &p, &x.rows(), &mut y);
+        mlp.forward(&p, &x.rows(), &mut expected);
+        assert_eq!(y, expected);
+        trace.backward(mlp, &p, &dy);
+        for z in [None, Some(&z[..])] {
+            let mut grad = vec![f32::NAN; p.len()];
+            trace.gradient(mlp, z, &mut grad);
+            let weighted = |row: usize| z.map_or(1.0, |z| z[row]);
+            let head = |first: usize, y: &[f32], d: &mut [f32], _: &mut [f64]| {
+                for (i, d) in d.iter_mut().enumerate() {
+                    let at = first * mlp.output() + i;
+                    *d = dy[at] * weighted(at / mlp.output());
+                }
+                assert_eq!(y.len(), d.len());
+            };
+            let mut expected = vec![0.0; p.len()];
+            mlp.gradient(&p, &x.rows(), &head, &mut expected, &mut [], &mut Workspace::default());
+            let scale = largest(wide(&expected)).max(1.0);
+            for (grad, expected) in grad.iter().zip(&expected) {
+                let apart = f64::from(*grad) - f64::from(*expected);
+                assert!(apart.abs() < TOLERANCE * scale, "{mlp:?} {n}: {grad} for {expected}");
+            }
+        }
+    });
+}
+
+#[test]
+fn input_gradient_is_the_derivative_by_the_input() {
+    cases(|mlp, n, stream| {
+        let (p, x) = (params(mlp, stream), batch(mlp.input(), n, stream));
+        let dy = normals(n * mlp.output(), 1.0, stream);
+        let (mut y, mut dx) = (vec![0.0; dy.len()], vec![f32::NAN; n * mlp.input()]);
+        let mut trace = Trace::default();
+        trace.forward(mlp, &p, &x.rows(), &mut y);
+        trace.backward(mlp, &p, &dy);
+        trace.input_gradient(mlp, &p, &mut dx);
+        let (p, seen) = (wide(&p), x.seen());
+        let scale = largest(wide(&dx)).max(1.0);
+        for r in some(n, 4, stream) {
+            for i in some(mlp.input(), 4, stream) {
+                let value = |x: &[f64]| {
+                    let y = forward(mlp, &p, x);
+                    vec![y.iter().zip(&dy[r * mlp.output()..]).map(|(y, d)| y * f64::from(*d)).sum()]
+                };
+                let expected = partial(step(mlp), &seen[r], i, value);
+                let got = f64::from(dx[r * mlp.input() + i]);
+                assert!((got - expected).abs() < TOLERANCE * scale, "{mlp:?} {n} {r} {i}: {got} for {expected}");
+            }
+        }
+    });
+}
+
+/// Networks small enough to write `J` down.
+#[test]
+fn kernel_is_the_product_of_the_rows_gradients() {
+    for sizes in [&[3, 4, 1][..], &[2, 5, 3, 1], &[3, 17, 2], &[4, 1]] {
+        for activation in ACTIVATIONS {
+            let mlp = Mlp::new(sizes, activation).unwrap();
+            for n in [1, 5, 64, 70] {
+                let mut stream = Stream::new(7, "kernel", n as u64);
+                let (p, x) = (params(&mlp, &mut stream), batch(mlp.input(), n, &mut stream));
+                let dy = normals(n * mlp.output(), 1.0, &mut stream);
+                let (mut y, mut kernel) = (vec![0.0; dy.len()], vec![f64::NAN; n * n]);
+                let mut trace = Trace::default();
+                trace.forward(&mlp, &p, &x.rows(), &mut y);
+                trace.backward(&mlp, &p, &dy);
+                trace.kernel(&mlp, &mut kernel);
+                let all: Vec<usize> = (0..p.len()).collect();
+                let j = jacobian(&mlp, &wide(&p), &x.seen(), &dy, &all);
+                let scale = largest(kernel.iter().copied()).max(1.0);
+                for (r, row) in kernel.chunks_exact(n).enumerate() {
+                    for (c, got) in row.iter().enumerate() {
+                        let expected: f64 = j[r].iter().zip(&j[c]).map(|(a, b)| a * b).sum();
+                        assert!(
+                            (got - expected).abs() < TOLERANCE * scale,
+                            "{mlp:?} {n} {r} {c}: {got} for {expected}"
+                        );
+                        assert_eq!(*got, kernel[c * n + r]);
+                    }
+                }
+            }
+        }
+    }
 }

@@ -21,6 +21,33 @@ choices! {
         Tanh = "tanh",
         /// Rectified linear unit.
         Relu = "relu",
+        /// Sine.
+        Sin = "sin",
+    }
+}
+
+impl Nonlinearity {
+    /// What the networks apply.
+    pub fn activation(self) -> Activation {
+        match self {
+            Self::Tanh => Activation::Tanh,
+            Self::Relu => Activation::Relu,
+            Self::Sin => Activation::Sin,
+        }
+    }
+
+    /// Of a network that applies this.
+    pub fn of(activation: Activation) -> Self {
+        match activation {
+            Activation::Tanh => Self::Tanh,
+            Activation::Relu => Self::Relu,
+            Activation::Sin => Self::Sin,
+        }
+    }
+
+    /// Called so in an archive; tanh where nothing is said.
+    pub fn named(name: Option<&str>) -> Self {
+        Self::ALL.iter().copied().find(|known| Some(known.name()) == name).unwrap_or(Self::Tanh)
     }
 }
 
@@ -41,7 +68,7 @@ settings! {
     pub struct Config {
         /// Widths of the hidden layers, of the policy and of every critic.
         "hidden" hidden: Vec<usize> = vec![64, 64];
-        /// Non-linearity: tanh or relu.
+        /// Non-linearity: tanh, relu or sin.
         "activation" activation: Nonlinearity = Nonlinearity::Tanh;
         /// Initial weights: kaiming, orthogonal or glorot.
         "init" init: Initial = Initial::Kaiming;
@@ -108,24 +135,27 @@ pub enum Constrained {
     No,
 }
 
+/// Are these widths of hidden layers?
+pub fn check_widths(hidden: &[usize]) -> Result<()> {
+    if hidden.is_empty() || hidden.iter().any(|&n| n == 0 || n > 4096) {
+        return Err(Error::Invalid {
+            what: format!("hidden = {hidden:?} is no list of layer widths"),
+            hint: "give widths from 1 to 4096, for example hidden=64,64".to_owned(),
+        });
+    }
+    Ok(())
+}
+
 impl ActorCritic {
     /// Build from settings; initial weights come from the streams `init.*` of `seed`.
     pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
         let (config, critic_config) = (plan.group::<Config>()?, plan.group::<critic::Config>()?);
-        if config.hidden.is_empty() || config.hidden.iter().any(|&n| n == 0 || n > 4096) {
-            return Err(Error::Invalid {
-                what: format!("hidden = {:?} is no list of layer widths", config.hidden),
-                hint: "give widths from 1 to 4096, for example hidden=64,64".to_owned(),
-            });
-        }
+        check_widths(&config.hidden)?;
         let constraints = match constrained {
             Constrained::Yes => constraint::resolve(plan, spec)?,
             Constrained::No => Vec::new(),
         };
-        let activation = match config.activation {
-            Nonlinearity::Tanh => Activation::Tanh,
-            Nonlinearity::Relu => Activation::Relu,
-        };
+        let activation = config.activation.activation();
         let init = match config.init {
             Initial::Kaiming => Init::KaimingUniform,
             Initial::Orthogonal => Init::Orthogonal { hidden: std::f32::consts::SQRT_2, output: 0.01 },

@@ -4,6 +4,7 @@ use tony_run::{Archive, Metrics, choices};
 
 use crate::actor_critic::{ActorCritic, Estimates};
 use crate::policy::Actor;
+use crate::replay::Replay;
 use crate::rollout::Rollout;
 use crate::{Error, Result};
 
@@ -29,6 +30,16 @@ pub trait Algorithm: Send {
         None
     }
 
+    /// The experience that an off-policy algorithm keeps. It is too much for [`Algorithm::save`], and is committed in parts.
+    fn replay(&self) -> Option<&Replay> {
+        None
+    }
+
+    /// The experience that an off-policy algorithm keeps, to load.
+    fn replay_mut(&mut self) -> Option<&mut Replay> {
+        None
+    }
+
     /// How a wrapper says what the next update's objective is. An algorithm that keeps its constraints itself refuses.
     fn weigh_costs(&mut self, _weights: CostWeights) -> Result<()> {
         Err(Error::Invalid {
@@ -37,7 +48,7 @@ pub trait Algorithm: Send {
         })
     }
 
-    /// Write everything that the next update depends on, except the actor.
+    /// Write everything that the next update depends on, except the actor and the rows of [`Algorithm::replay`].
     fn save(&self, archive: &mut Archive) -> Result<()> {
         self.learner().map_or(Ok(()), |learner| learner.save(archive))
     }

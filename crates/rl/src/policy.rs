@@ -6,6 +6,7 @@ use tony_nn::{Activation, Init, Mlp, Normaliser, Rows, Workspace, categorical, g
 use tony_random::Stream;
 use tony_run::Archive;
 
+use crate::actor_critic::Nonlinearity;
 use crate::rollout::Rollout;
 use crate::{Error, Result};
 
@@ -39,8 +40,9 @@ pub type Weight<'a> = dyn Fn(usize, f32) -> f32 + Sync + 'a;
 #[derive(Debug, Default)]
 pub struct Scratch {
     normalised: Vec<f32>,
-    output: Vec<f32>,
-    net: tony_nn::Scratch,
+    pub(crate) output: Vec<f32>,
+    pub(crate) noise: Vec<f32>,
+    pub(crate) net: tony_nn::Scratch,
 }
 
 /// Whatever acts in an environment and can be deployed: saved, loaded, evaluated.
@@ -172,7 +174,7 @@ impl MlpPolicy {
                 hint: "use the environment that the policy was trained on".to_owned(),
             });
         }
-        let activation = if archive.note("activation") == Some("relu") { Activation::Relu } else { Activation::Tanh };
+        let activation = Nonlinearity::named(archive.note("activation")).activation();
         let normalise = match archive.shape("policy.normaliser.clip") {
             Some(_) => Some(archive.f32("policy.normaliser.clip", &[1])?[0]),
             None => None,
@@ -293,7 +295,7 @@ impl Actor for MlpPolicy {
         archive.put_u64("policy.sizes", &[sizes.len()], &sizes)?;
         archive.put_f32("policy.params", &[self.params.len()], &self.params)?;
         archive.set_note("head", if self.head == Head::Gaussian { "gaussian" } else { "categorical" });
-        archive.set_note("activation", if self.net.activation() == Activation::Relu { "relu" } else { "tanh" });
+        archive.set_note("activation", Nonlinearity::of(self.net.activation()).name());
         if let Some(normaliser) = &self.normaliser {
             let state = normaliser.state();
             archive.put_f64("policy.normaliser", &[state.len()], &state)?;

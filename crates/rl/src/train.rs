@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use tony_env::{Env, Spec, Step};
 use tony_random::Stream;
-use tony_run::{Archive, Checkpoint, Control, Loaded, Metrics, Outcome, Plan, RunFolder, Times, phase, settings};
+use tony_run::{Archive, Checkpoint, Control, Loaded, Metrics, Outcome, Part, Plan, RunFolder, Times, phase, settings};
 
 use crate::algorithm::Algorithm;
 use crate::algorithms;
 use crate::collector::Collector;
+use crate::net_actor::{self, NetActor};
 use crate::policy::{Actor, MlpPolicy, Scratch};
+use crate::replay::Replay;
 use crate::rollout::Rollout;
 use crate::{Error, Result};
 
@@ -79,6 +81,7 @@ impl Trainer {
     /// Go on from a checkpoint of a run with the same plan.
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
         self.restore_from(&loaded.policy, &loaded.trainer, loaded.updates)?;
+        self.restore_replay(&|name| loaded.part(name))?;
         self.earlier_seconds = loaded.seconds;
         Ok(())
     }
@@ -90,6 +93,16 @@ impl Trainer {
         self.collector.load(trainer)?;
         self.updates = updates;
         Ok(())
+    }
+
+    /// Read the rows of the replay, if there is one, after [`Trainer::restore_from`]; `read` gives a part by its name.
+    pub fn restore_replay(&mut self, read: &dyn Fn(&str) -> tony_run::Result<Archive>) -> Result<()> {
+        self.algorithm.replay_mut().map_or(Ok(()), |replay| replay.load_rows(read))
+    }
+
+    /// What is committed beside [`Trainer::save`]: the rows of the replay, if there is one.
+    pub fn parts(&self) -> Vec<Part<'_>> {
+        self.algorithm.replay().map_or_else(Vec::new, Replay::parts)
     }
 
     /// Write the deployable policy, and everything else that the next update depends on.
@@ -112,12 +125,12 @@ impl Trainer {
         control.steps.store(self.steps(), Ordering::Relaxed);
         while self.steps() < steps {
             let clock = Instant::now();
-            let before = self.times;
+            let (before, steps_before) = (self.times, self.steps());
             let mut metrics = self.update(steps, control)?;
             let logging = Instant::now();
             let seconds = self.earlier_seconds + start.elapsed().as_secs_f64();
             metrics.set("seconds", seconds);
-            metrics.set("Time/FPS", self.rollout.rows() as f64 / clock.elapsed().as_secs_f64());
+            metrics.set("Time/FPS", (self.steps() - steps_before) as f64 / clock.elapsed().as_secs_f64());
             metrics.set("Time/Physics", self.times.physics - before.physics);
             metrics.set("Time/Policy", self.times.policy - before.policy);
             metrics.set("Time/Update", self.times.update - before.update);
@@ -196,7 +209,8 @@ impl Trainer {
         let (mut policy, mut trainer) = (Archive::new(), Archive::new());
         self.save(&mut policy, &mut trainer)?;
         let (steps, updates) = (self.steps(), self.updates);
-        folder.commit(&Checkpoint { steps, updates, seconds, policy: &policy, trainer: &trainer })?;
+        let checkpoint = Checkpoint { steps, updates, seconds, policy: &policy, trainer: &trainer };
+        folder.commit_with(&checkpoint, &self.parts())?;
         Ok(())
     }
 
@@ -286,6 +300,7 @@ impl Means {
 pub fn load_actor(archive: &Archive, spec: &Spec) -> Result<Box<dyn Actor>> {
     match archive.note("kind") {
         None => Ok(Box::new(MlpPolicy::from_archive(archive, spec.obs_dim, &spec.action)?)),
+        Some(net_actor::KIND) => Ok(Box::new(NetActor::from_archive(archive, spec)?)),
         Some(kind) => Err(Error::Invalid {
             what: format!("the checkpoint holds a policy of kind `{kind}`, which this version does not know"),
             hint: "use the version that wrote the run: manifest.json names it".to_owned(),

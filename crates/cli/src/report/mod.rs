@@ -11,6 +11,7 @@
 
 mod chart;
 mod compare;
+mod divergence;
 mod folder;
 mod html;
 mod replay;

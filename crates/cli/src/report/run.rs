@@ -1,6 +1,7 @@
 //! The report of one run.
 
 use super::chart::{Chart, Point, SCRIPT, Series};
+use super::divergence::divergence;
 use super::html::{duration, escape, grouped, number, page, section, table};
 use super::{FINAL_UPDATES, Final, Row, RunReport, final_of, finite, replay};
 use tony_run::Stat;
@@ -73,6 +74,7 @@ pub fn run_report(input: &RunReport) -> String {
         verdict(input),
         tiles(input),
         curves(input),
+        divergence(input),
         replay(input),
         evaluation(input),
         settings(input),
@@ -275,7 +277,9 @@ fn curves(input: &RunReport) -> String {
             }
         }
     }
-    let rest = names.iter().filter(|name| !drawn.contains(name) && !name.starts_with("Cost/"));
+    let rest = names
+        .iter()
+        .filter(|name| !drawn.contains(name) && !name.starts_with("Cost/") && !name.starts_with("Diagnose/"));
     let (multipliers, others): (Vec<&str>, Vec<&str>) = rest.partition(|name| name.contains("Multiplier"));
     charts.extend(multipliers.into_iter().filter_map(|name| curve(input, name, name, "", 3, None)));
     let more: Vec<String> = others.into_iter().filter_map(|name| curve(input, name, name, "", 5, None)).collect();
@@ -297,7 +301,8 @@ fn curves(input: &RunReport) -> String {
     )
 }
 
-fn curve(
+/// One quantity over the run.
+pub(super) fn curve(
     input: &RunReport,
     metric: &str,
     title: &str,

@@ -217,6 +217,41 @@ fn a_run_that_has_not_begun_is_a_page_too() {
     assert!(!page.contains("NaN"));
 }
 
+/// A Q-learner whose values leave what rewards can pay, or stay.
+#[test]
+fn a_diagnosed_run_says_whether_and_when_it_diverged() {
+    let run = |growth: f64| {
+        let row = |i: usize| {
+            let mut metrics = Metrics::new();
+            metrics.set("steps", 1000.0 * i as f64);
+            metrics.set("updates", 1000.0 * i as f64);
+            let largest = 100.0 * growth.powi(i as i32);
+            metrics.set("Diagnose/MaxAbsQ", largest);
+            metrics.set("Diagnose/Bound", 1627.0);
+            metrics.set("Diagnose/Diverged", f64::from(u8::from(largest > 1627.0)));
+            metrics.set("Diagnose/Alignment", if growth > 1.0 { 0.35 } else { 0.99 });
+            metrics.set("Diagnose/Contraction", if growth > 1.0 { 2.5 } else { 0.9995 });
+            metrics.set("Diagnose/RowRatio", 0.4);
+            Row { line: i, metrics }
+        };
+        run_report(&RunReport { metrics: (1..=20).map(row).collect(), ..RunReport::default() })
+    };
+    let page = run(1.5);
+    // 100 x 1.5^7 = 1,709 is the first above 1,627.
+    assert!(
+        page.contains("It diverged: from step 7 000 on") || page.contains("It diverged: from step 7,000 on"),
+        "{page}"
+    );
+    assert!(
+        page.contains("line 7)") && page.contains("generalisation") && page.contains("nothing holds learning together")
+    );
+    let page = run(1.0);
+    assert!(page.contains("Values stayed possible in all 20 lines") && page.contains("straight towards the targets"));
+    assert!(page.contains("learning contracts") && !page.contains("It diverged"));
+    let none = run_report(&a_run("cpo", 0, 20.0));
+    assert!(!none.contains("Why did my run diverge"));
+}
+
 #[test]
 fn a_comparison_counts_and_ranks() {
     let runs = many_runs();

@@ -20,6 +20,7 @@ pub fn forward(mlp: &Mlp, params: &[f64], x: &[f64]) -> Vec<f64> {
                 *a = match mlp.activation() {
                     Activation::Tanh => libm::tanh(*a),
                     Activation::Relu => a.max(0.0),
+                    Activation::Sin => libm::sin(*a),
                 };
             }
         }
@@ -40,6 +41,9 @@ pub fn params(mlp: &Mlp, stream: &mut Stream) -> Vec<f32> {
     let sizes = mlp.sizes();
     sizes.windows(2).flat_map(|s| normals((s[0] + 1) * s[1], 1.0 / (s[0] as f64).sqrt(), stream)).collect()
 }
+
+/// Every activation.
+pub const ACTIVATIONS: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activation::Sin];
 
 /// Shapes that hit every tail of the kernels: widths below, at and beyond a vector, a tile and a block; one to four layers.
 pub const SHAPES: &[&[usize]] =

@@ -1,11 +1,16 @@
 //! The algorithms: one file each, one line each below.
 
 pub mod cpo;
+pub mod ddpg;
+pub mod dqn;
 pub mod empi;
 pub mod pid_lagrangian;
 pub mod ppo;
+pub mod preqn;
 mod presets;
+pub mod sac;
 pub mod surprise;
+pub mod td3;
 pub mod trpo;
 
 use tony_env::Spec;
@@ -135,6 +140,11 @@ const ENTRIES: &[Entry] = &[
         groups: &[ON_POLICY, EMPI],
         build: |plan, spec, seed| Ok(Box::new(empi::Empi::new(plan, spec, seed)?)),
     },
+    dqn::ENTRY,
+    ddpg::ENTRY,
+    td3::ENTRY,
+    sac::ENTRY,
+    preqn::ENTRY,
 ];
 
 fn lagrangian(inner: Box<dyn Algorithm>, plan: &Plan) -> Result<Box<dyn Algorithm>> {

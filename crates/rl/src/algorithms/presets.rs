@@ -37,6 +37,9 @@ const fn sb3(values: &'static [Values]) -> Preset {
     Preset { name: "sb3", summary: "Stable-Baselines3's values", values }
 }
 
+/// Off-policy: one step of one environment, then one gradient step; a line of the records every 1,000.
+pub(super) const ONE_STEP: Values = &[("steps_per_update", "1"), ("envs", "1"), ("log.updates", "1000")];
+
 const NO_CLIPPING: (&str, &str) = ("max_grad_norm", "1000000000.0");
 const NO_REGULARISER: (&str, &str) = ("critic.regulariser", "0.0");
 
