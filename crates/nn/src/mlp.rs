@@ -42,7 +42,7 @@ struct Layer {
     at: usize,
     /// The same rows at a stride of `stride(outputs)`.
     padded_at: usize,
-    /// `W` transposed, `outputs` rows at a stride of `stride(inputs)`; the first layer has none.
+    /// `W` transposed, `outputs` rows at a stride of `stride(inputs)`; the first layer's stands last, where it is wanted.
     transposed_at: usize,
 }
 
@@ -83,6 +83,7 @@ impl Mlp {
             padded_at += (inputs + 1) * stride(outputs);
             transposed_at += if l == 0 { 0 } else { outputs * stride(inputs) };
         }
+        layers[0].transposed_at = transposed_at;
         Ok(Self { sizes: sizes.to_vec(), activation, layers })
     }
 
@@ -193,7 +194,26 @@ impl Mlp {
         sums: &mut [f64],
         work: &mut Workspace,
     ) {
-        self.sweep(params, None, x, head, grad, sums, work);
+        self.sweep(params, None, x, head, grad, None, sums, work);
+    }
+
+    /// As [`Mlp::gradient`], and overwrite `dx` (n x in) with `J_x' dy` of each row: derivatives by the inputs, as they are after the
+    /// normaliser.
+    ///
+    /// # Panics
+    /// If a slice is not of the network's size, or an index is outside of the data.
+    #[allow(clippy::too_many_arguments)]
+    pub fn gradient_with_inputs(
+        &self,
+        params: &[f32],
+        x: &Rows,
+        head: &Head,
+        grad: &mut [f32],
+        dx: &mut [f32],
+        sums: &mut [f64],
+        work: &mut Workspace,
+    ) {
+        self.sweep(params, None, x, head, grad, Some(dx), sums, work);
     }
 
     /// Overwrite `out` with the sum over rows of `J' M J v`: a Gauss-Newton or Fisher product. `head(first, y, jv, sums)` gets `J v` in
@@ -213,7 +233,7 @@ impl Mlp {
         work: &mut Workspace,
     ) {
         self.check_params(v);
-        self.sweep(params, Some(v), x, head, out, sums, work);
+        self.sweep(params, Some(v), x, head, out, None, sums, work);
     }
 
     /// Outputs `y` and directional derivatives `jv = J v` of all rows (n x out each), by forward mode.
@@ -261,12 +281,13 @@ impl Mlp {
         x: &Rows,
         head: &Head,
         out: &mut [f32],
+        dx: Option<&mut [f32]>,
         sums: &mut [f64],
         work: &mut Workspace,
     ) {
         let n = self.check(params, x);
         self.check_params(out);
-        let (forward, first) = (self.flops_per_row(), 2 * self.layers[0].macs());
+        let (forward, first) = (self.flops_per_row(), if dx.is_some() { 0 } else { 2 * self.layers[0].macs() });
         let tangent = if v.is_some() { self.tangent_flops_per_row() } else { 0 };
         count_flops(n as u64 * (3 * forward - first + tangent));
         if n == 0 {
@@ -276,14 +297,14 @@ impl Mlp {
         }
         let path = path();
         self.pack(params, &mut work.padded);
-        self.pack_transposed(path, params, &mut work.transposed);
+        self.pack_transposed(path, params, dx.is_some(), &mut work.transposed);
         if let Some(v) = v {
             self.pack(v, &mut work.tangent);
         }
         let lanes = Lanes::of(n);
         work.reserve(self, lanes.count, sums.len());
         let (padded, transposed, tangent) = (&work.padded, &work.transposed, &work.tangent);
-        let body = |(l, lane): (usize, &mut Lane)| {
+        let body = |l: usize, lane: &mut Lane, mut dx: Option<&mut [f32]>| {
             lane.sums.fill(0.0);
             lane.grad.resize(padded.len());
             for (i, block) in blocks(lanes.range(l, n)).enumerate() {
@@ -301,13 +322,25 @@ impl Mlp {
                 let Lane { delta, y, dy, sums, .. } = &mut *lane;
                 head(first, &y[..size], &mut dy[..size], sums);
                 pad(&dy[..size], self.output(), stride(self.output()), &mut delta[0]);
-                self.backward_block(path, transposed, b, i == 0, lane);
+                let at = i * BLOCK * self.input();
+                let dx = dx.as_deref_mut().map(|dx| &mut dx[at..at + b * self.input()]);
+                self.backward_block(path, transposed, b, i == 0, dx, lane);
             }
         };
-        if lanes.parallel() {
-            work.lanes[..lanes.count].par_iter_mut().enumerate().for_each(body);
-        } else {
-            work.lanes[..lanes.count].iter_mut().enumerate().for_each(body);
+        let (used, parallel) = (&mut work.lanes[..lanes.count], lanes.parallel());
+        match dx {
+            Some(dx) => {
+                assert_eq!(dx.len(), n * self.input(), "derivatives of {n} inputs");
+                let size = lanes.rows * self.input();
+                let body = |(l, (lane, dx)): (usize, (&mut Lane, &mut [f32]))| body(l, lane, Some(dx));
+                if parallel {
+                    used.par_iter_mut().zip(dx.par_chunks_mut(size)).enumerate().for_each(body);
+                } else {
+                    used.iter_mut().zip(dx.chunks_mut(size)).enumerate().for_each(body);
+                }
+            }
+            None if parallel => used.par_iter_mut().enumerate().for_each(|(l, lane)| body(l, lane, None)),
+            None => used.iter_mut().enumerate().for_each(|(l, lane)| body(l, lane, None)),
         }
         // Lane after lane: the only order that does not depend on who finished first.
         let (total, rest) = work.lanes[..lanes.count].split_at_mut(1);
@@ -361,8 +394,16 @@ impl Mlp {
         }
     }
 
-    /// From the outputs' derivatives in `delta[0]` to the lane's gradient, which the `first` block overwrites.
-    fn backward_block(&self, path: Path, transposed: &[f32], b: usize, first: bool, lane: &mut Lane) {
+    /// From the outputs' derivatives in `delta[0]` to the lane's gradient, which the `first` block overwrites, and to the inputs' if wanted.
+    fn backward_block(
+        &self,
+        path: Path,
+        transposed: &[f32],
+        b: usize,
+        first: bool,
+        dx: Option<&mut [f32]>,
+        lane: &mut Lane,
+    ) {
         let Lane { activations, delta, grad, .. } = lane;
         let [d, next] = delta;
         let start = if first { Start::Zero } else { Start::Result };
@@ -376,13 +417,18 @@ impl Mlp {
             kernels::add_rows(path, delta, b, d_bias);
             let a = View { data: &activations[l], stride: inputs };
             kernels::product_transposed(path, layer.inputs, layer.outputs, b, a, delta, start, d_weights, outputs);
-            if l > 0 {
+            if l > 0 || dx.is_some() {
                 let weights =
                     View { data: &transposed[layer.transposed_at..][..layer.outputs * inputs], stride: inputs };
                 kernels::product(path, b, layer.inputs, layer.outputs, delta, weights, Start::Zero, next, inputs);
-                kernels::chain(path, self.activation, &activations[l][..b * inputs], &mut next[..b * inputs]);
                 std::mem::swap(d, next);
             }
+            if l > 0 {
+                kernels::chain(path, self.activation, &activations[l][..b * inputs], &mut d[..b * inputs]);
+            }
+        }
+        if let Some(dx) = dx {
+            unpad(d, stride(self.input()), self.input(), dx);
         }
     }
 
@@ -411,9 +457,10 @@ impl Mlp {
         }
     }
 
-    fn pack_transposed(&self, path: Path, params: &[f32], transposed: &mut Buffer) {
-        transposed.resize(self.layers.iter().skip(1).map(|layer| layer.outputs * stride(layer.inputs)).sum());
-        for layer in self.layers.iter().skip(1) {
+    fn pack_transposed(&self, path: Path, params: &[f32], with_first: bool, transposed: &mut Buffer) {
+        let skipped = usize::from(!with_first);
+        transposed.resize(self.layers.iter().skip(skipped).map(|layer| layer.outputs * stride(layer.inputs)).sum());
+        for layer in self.layers.iter().skip(skipped) {
             let weights = View { data: &params[layer.params()], stride: layer.outputs };
             let to = &mut transposed[layer.transposed_at..][..layer.outputs * stride(layer.inputs)];
             kernels::transpose(path, layer.inputs, layer.outputs, weights, to, stride(layer.inputs));

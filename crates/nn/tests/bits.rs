@@ -27,6 +27,9 @@ fn everything(mlp: &Mlp, n: usize) -> Vec<u32> {
     mlp.jvp(&p, &v, &x.rows(), &mut y, &mut jv);
     mlp.gradient(&p, &x.rows(), &head, &mut grad, &mut sums, &mut work);
     mlp.gauss_newton(&p, &v, &x.rows(), &head, &mut out, &mut more, &mut work);
+    let (mut again, mut dx) = (vec![0.0; p.len()], vec![0.0; n * mlp.input()]);
+    mlp.gradient_with_inputs(&p, &x.rows(), &head, &mut again, &mut dx, &mut [0.0], &mut work);
+    assert!(again == grad);
     let mut adam = Adam::new(p.len(), 0.9, 0.999, 1e-8);
     let mut stepped = p.clone();
     adam.step(&mut stepped, &grad, 3e-4);
@@ -34,7 +37,7 @@ fn everything(mlp: &Mlp, n: usize) -> Vec<u32> {
     tony_nn::axpy(0.3, &grad, &mut stepped);
     tony_nn::clip_norm(&mut stepped, 1.0);
     let inner = tony_nn::dot(&stepped, &out);
-    bits.extend([jv, grad, out, stepped].concat().iter().map(|v| v.to_bits()));
+    bits.extend([jv, grad, dx, out, stepped].concat().iter().map(|v| v.to_bits()));
     bits.extend([sums[0], more[0], inner].iter().flat_map(|v| [(v.to_bits() >> 32) as u32, v.to_bits() as u32]));
     bits
 }

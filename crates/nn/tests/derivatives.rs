@@ -110,6 +110,40 @@ fn gradient_is_the_derivative_of_the_loss_and_sums_are_complete() {
 }
 
 #[test]
+fn derivatives_by_the_inputs() {
+    cases(|mlp, n, stream| {
+        let p = params(mlp, stream);
+        let data = normals(n * mlp.input(), 1.0, stream);
+        let c = normals(n * mlp.output(), 1.0, stream);
+        let head = |first: usize, y: &[f32], dy: &mut [f32], _: &mut [f64]| {
+            let c = &c[first * mlp.output()..];
+            dy.iter_mut().zip(y).zip(c).for_each(|((dy, y), c)| *dy = c + y);
+        };
+        let (mut plain, mut grad, mut dx) = (vec![0.0; p.len()], vec![0.0; p.len()], vec![f32::NAN; data.len()]);
+        let (x, mut work) = (tony_nn::Rows::all(&data, mlp.input()), Workspace::default());
+        mlp.gradient_with_inputs(&p, &x, &head, &mut grad, &mut dx, &mut [], &mut work);
+        mlp.gradient(&p, &x, &head, &mut plain, &mut [], &mut work);
+        assert!(plain == grad);
+        let scale = largest(wide(&dx)).max(1.0);
+        let (p, data) = (wide(&p), wide(&data));
+        for i in some(data.len(), 8, stream) {
+            let row = i / mlp.input();
+            let loss = |x: &[f64]| {
+                let y = forward(mlp, &p, x);
+                vec![y.iter().zip(&c[row * mlp.output()..]).map(|(y, c)| y * (f64::from(*c) + y / 2.0)).sum()]
+            };
+            let x = &data[row * mlp.input()..][..mlp.input()];
+            let expected = partial(step(mlp), x, i % mlp.input(), loss);
+            assert!(
+                (f64::from(dx[i]) - expected).abs() < TOLERANCE * scale,
+                "{mlp:?} {n} {i}: {} for {expected}",
+                dx[i]
+            );
+        }
+    });
+}
+
+#[test]
 fn jvp_is_the_directional_derivative() {
     cases(|mlp, n, stream| {
         let (p, v, x) = (params(mlp, stream), params(mlp, stream), batch(mlp.input(), n, stream));
