@@ -7,8 +7,8 @@ use rayon::prelude::*;
 use serde_json::json;
 use tony_env::Env;
 use tony_random::Stream;
-use tony_rl::{Control, Trainer};
-use tony_run::{Layer, Manifest, Plan, RunFolder};
+use tony_rl::Trainer;
+use tony_run::{Control, Layer, Manifest, Plan, RunFolder};
 
 use crate::failure::{Code, Result};
 use crate::play::random_action;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tony_env::Env;
 use tony_env::recording::{Recorder, Recording};
-use tony_rl::Policy;
+use tony_rl::Actor;
 use tony_run::{Loaded, RunFolder, RunView, Stat, stats};
 
 use crate::failure::{Code, Failure, Result};
@@ -44,11 +44,11 @@ pub struct Task<'a> {
 }
 
 /// Play episodes with the deterministic policy.
-pub fn measure(task: &Task, policy: &dyn Policy, env: &mut dyn Env) -> Result<(Evaluation, Vec<Recording>)> {
+pub fn measure(task: &Task, actor: &dyn Actor, env: &mut dyn Env) -> Result<(Evaluation, Vec<Recording>)> {
     let &Task { episodes, recorded, seed, steps, .. } = task;
     let spec = env.spec().clone();
     let mut recorders: Vec<Recorder> = Vec::new();
-    let sums = tony_rl::evaluate(policy, env, episodes, seed, &mut |episode, env, step, costs| {
+    let sums = tony_rl::evaluate(actor, env, episodes, seed, &mut |episode, env, step, costs| {
         if episode >= recorded {
             return;
         }
@@ -97,7 +97,7 @@ pub fn open(run: &Path) -> Result<(RunView, Loaded)> {
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     let (view, loaded) = open(&args.run)?;
     let mut env = world::make(&view.plan().env, 1, common.offline)?.remove(0);
-    let policy = tony_rl::load_policy(&loaded.policy, env.spec())?;
+    let actor = tony_rl::load_actor(&loaded.policy, env.spec())?;
     let seed = args.seed.unwrap_or(view.manifest().seed);
     let task = Task {
         run: &args.run,
@@ -107,7 +107,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         recorded: 0,
         seed,
     };
-    let (result, _) = measure(&task, policy.as_ref(), env.as_mut())?;
+    let (result, _) = measure(&task, actor.as_ref(), env.as_mut())?;
     if common.json {
         console::print_json(&result)?;
     } else {

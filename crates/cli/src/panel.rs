@@ -218,7 +218,7 @@ mod tests {
     use std::time::Instant;
 
     use ratatui::backend::TestBackend;
-    use tony_rl::Control;
+    use tony_run::Control;
 
     use super::*;
 

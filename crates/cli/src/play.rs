@@ -47,7 +47,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
 fn of_run(folder: &Path, args: &Args, common: Common) -> Result<(Vec<Recording>, String, PathBuf)> {
     let (view, loaded) = eval::open(folder)?;
     let mut env = world::make(&view.plan().env, 1, common.offline)?.remove(0);
-    let policy = tony_rl::load_policy(&loaded.policy, env.spec())?;
+    let actor = tony_rl::load_actor(&loaded.policy, env.spec())?;
     let task = eval::Task {
         run: folder,
         checkpoint: &loaded.name,
@@ -56,7 +56,7 @@ fn of_run(folder: &Path, args: &Args, common: Common) -> Result<(Vec<Recording>,
         recorded: args.episodes,
         seed: args.seed.unwrap_or(view.manifest().seed),
     };
-    let (_, recordings) = eval::measure(&task, policy.as_ref(), env.as_mut())?;
+    let (_, recordings) = eval::measure(&task, actor.as_ref(), env.as_mut())?;
     let title = format!("{} on {}, {} steps", view.plan().algorithm, view.plan().env, console::thousands(loaded.steps));
     Ok((recordings, title, folder.join("replay.html")))
 }

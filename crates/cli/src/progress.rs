@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tony_rl::Control;
+use tony_run::Control;
 use tony_run::{Metrics, Plan};
 
 use crate::console;

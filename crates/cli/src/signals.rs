@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tony_rl::Control;
+use tony_run::Control;
 
 use crate::console;
 use crate::failure::{Code, Result};

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use tony_rl::{Control, Outcome, Trainer};
-use tony_run::{Exit, Plan, RunFolder};
+use tony_rl::Trainer;
+use tony_run::{Control, Exit, Outcome, Plan, RunFolder};
 
 use crate::eval;
 use crate::failure::{Code, Failure, Result};
@@ -150,7 +150,7 @@ fn finish(training: &mut Training, exit: &Exit, common: Common) -> Result<Evalua
         recorded: RECORDED,
         seed: number(plan, "seed")?,
     };
-    let (evaluation, recordings) = eval::measure(&task, trainer.policy(), env.as_mut())?;
+    let (evaluation, recordings) = eval::measure(&task, trainer.actor(), env.as_mut())?;
     for (i, recording) in recordings.iter().enumerate() {
         folder.write_episode(&format!("{:010}-{i}", exit.steps), &recording.to_json()?)?;
     }

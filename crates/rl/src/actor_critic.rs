@@ -167,12 +167,18 @@ impl ActorCritic {
                 (&cost, c.cost_gamma, c.cost_lambda)
             };
             let (values, final_values) = (critic.values(&obs), critic.values(&final_obs));
-            let gae = |lambda| returns::advantages(signal, &values, &rollout.ends, &final_values, gamma, lambda);
-            let advantage = gae(lambda);
+            let gae = |signal: &[f32], lambda| {
+                returns::advantages(signal, &values, &rollout.ends, &final_values, gamma, lambda)
+            };
+            let mut advantage = gae(signal, lambda);
             let target = match c.target_lambda {
-                Some(other) if other != lambda => returns::targets(&gae(other), &values),
+                Some(other) if other != lambda => returns::targets(&gae(signal, other), &values),
                 _ => returns::targets(&advantage, &values),
             };
+            if i == 0 && !rollout.bonus.is_empty() {
+                let both: Vec<f32> = rollout.reward.iter().zip(&rollout.bonus).map(|(r, bonus)| r + bonus).collect();
+                advantage = gae(&both, lambda);
+            }
             explained.push(returns::explained_variance(&target, &values));
             targets.push(target);
             columns.push(advantage);

@@ -3,20 +3,31 @@
 use tony_run::{Archive, Metrics};
 
 use crate::actor_critic::{ActorCritic, Estimates};
+use crate::policy::Actor;
 use crate::rollout::Rollout;
 use crate::{Error, Result};
 
-/// An on-policy learning algorithm. `update` is a function of (parameters, optimiser state, batch, seed): no files, clocks,
+/// A learning algorithm. `update` is a function of (parameters, optimiser state, batch, seed): no files, clocks,
 /// threads of its own or environments.
 pub trait Algorithm: Send {
     /// Learn from one batch.
     fn update(&mut self, rollout: &Rollout, metrics: &mut Metrics) -> Result<()>;
 
-    /// The policy, critics and constraints.
-    fn learner(&self) -> &ActorCritic;
+    /// What collects the next batch, and what is deployed.
+    fn actor(&self) -> &dyn Actor;
 
-    /// The policy, critics and constraints, to change.
-    fn learner_mut(&mut self) -> &mut ActorCritic;
+    /// What collects the next batch, to load.
+    fn actor_mut(&mut self) -> &mut dyn Actor;
+
+    /// The policy, critics and constraints of an on-policy algorithm.
+    fn learner(&self) -> Option<&ActorCritic> {
+        None
+    }
+
+    /// The policy, critics and constraints of an on-policy algorithm, to change.
+    fn learner_mut(&mut self) -> Option<&mut ActorCritic> {
+        None
+    }
 
     /// How a wrapper says what the next update's objective is. An algorithm that keeps its constraints itself refuses.
     fn weigh_costs(&mut self, _weights: CostWeights) -> Result<()> {
@@ -26,16 +37,60 @@ pub trait Algorithm: Send {
         })
     }
 
-    /// Write everything that the next update depends on, except the policy.
+    /// Write everything that the next update depends on, except the actor.
     fn save(&self, archive: &mut Archive) -> Result<()> {
-        self.learner().save(archive)
+        self.learner().map_or(Ok(()), |learner| learner.save(archive))
     }
 
     /// Read back what [`Algorithm::save`] wrote.
     fn load(&mut self, archive: &Archive) -> Result<()> {
-        self.learner_mut().load(archive)
+        self.learner_mut().map_or(Ok(()), |learner| learner.load(archive))
     }
 }
+
+/// The accessors of an [`Algorithm`] whose field `learner` is an [`ActorCritic`].
+macro_rules! learner_accessors {
+    () => {
+        fn actor(&self) -> &dyn crate::policy::Actor {
+            self.learner.policy.as_ref()
+        }
+
+        fn actor_mut(&mut self) -> &mut dyn crate::policy::Actor {
+            self.learner.policy.as_mut()
+        }
+
+        fn learner(&self) -> Option<&crate::actor_critic::ActorCritic> {
+            Some(&self.learner)
+        }
+
+        fn learner_mut(&mut self) -> Option<&mut crate::actor_critic::ActorCritic> {
+            Some(&mut self.learner)
+        }
+    };
+}
+pub(crate) use learner_accessors;
+
+/// The accessors of an [`Algorithm`] that wraps the one in its field `inner`.
+macro_rules! wrapper_accessors {
+    () => {
+        fn actor(&self) -> &dyn crate::policy::Actor {
+            self.inner.actor()
+        }
+
+        fn actor_mut(&mut self) -> &mut dyn crate::policy::Actor {
+            self.inner.actor_mut()
+        }
+
+        fn learner(&self) -> Option<&crate::actor_critic::ActorCritic> {
+            self.inner.learner()
+        }
+
+        fn learner_mut(&mut self) -> Option<&mut crate::actor_critic::ActorCritic> {
+            self.inner.learner_mut()
+        }
+    };
+}
+pub(crate) use wrapper_accessors;
 
 /// The objective `reward * A - sum_k costs[k] * A_k`.
 #[derive(Clone, Debug, PartialEq)]

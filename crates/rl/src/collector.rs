@@ -11,7 +11,7 @@ use tony_env::{Env, Spec};
 use tony_random::Stream;
 use tony_run::Archive;
 
-use crate::policy::{Policy, Scratch};
+use crate::policy::{Actor, Scratch};
 use crate::rollout::{End, Episode, Rollout};
 use crate::{Error, Result};
 
@@ -19,6 +19,8 @@ use crate::{Error, Result};
 pub struct Collector {
     lanes: Vec<Lane>,
     horizon: usize,
+    /// A time limit shorter than the task's own.
+    episode_steps: usize,
 }
 
 /// Where a batch's time went, in CPU seconds summed over the lanes.
@@ -40,10 +42,13 @@ struct Lane {
     obs: Vec<f64>,
     action: Vec<f64>,
     costs: Vec<f64>,
+    /// What the actor carries from step to step.
+    memory: Vec<f32>,
     /// Sums of the running episode.
     sums: Sums,
     ends: Vec<End>,
     final_obs: Vec<f32>,
+    start_memory: Vec<f32>,
     episode_costs: Vec<f64>,
     scratch: Scratch,
     times: CollectTimes,
@@ -66,8 +71,14 @@ struct Share<'a> {
 }
 
 impl Collector {
-    /// One lane for each environment, `rows / envs.len()` rows each.
-    pub fn new(envs: Vec<Box<dyn Env>>, seed: u64, rows: usize) -> Result<Self> {
+    /// One lane for each environment, `rows / envs.len()` rows each, for `actor`; `episode_steps`: a time limit besides the task's own.
+    pub fn new(
+        envs: Vec<Box<dyn Env>>,
+        actor: &dyn Actor,
+        seed: u64,
+        rows: usize,
+        episode_steps: Option<usize>,
+    ) -> Result<Self> {
         if envs.is_empty() || rows == 0 || !rows.is_multiple_of(envs.len()) {
             return Err(Error::Invalid {
                 what: format!("steps_per_update = {rows} cannot be shared by envs = {}", envs.len()),
@@ -75,11 +86,12 @@ impl Collector {
             });
         }
         let horizon = rows / envs.len();
-        let mut lanes: Vec<Lane> = (0..).zip(envs).map(|(index, env)| Lane::new(env, index, seed)).collect();
+        let memory = actor.memory_len();
+        let mut lanes: Vec<Lane> = (0..).zip(envs).map(|(index, env)| Lane::new(env, index, seed, memory)).collect();
         for lane in &mut lanes {
-            lane.reset()?;
+            lane.reset(actor)?;
         }
-        Ok(Self { lanes, horizon })
+        Ok(Self { lanes, horizon, episode_steps: episode_steps.unwrap_or(usize::MAX) })
     }
 
     /// What the environments are.
@@ -88,13 +100,8 @@ impl Collector {
     }
 
     /// Fill `rollout`, counting steps in `progress` as they are made.
-    pub fn collect(
-        &mut self,
-        policy: &dyn Policy,
-        rollout: &mut Rollout,
-        progress: &AtomicU64,
-    ) -> Result<CollectTimes> {
-        let h = self.horizon;
+    pub fn collect(&mut self, actor: &dyn Actor, rollout: &mut Rollout, progress: &AtomicU64) -> Result<CollectTimes> {
+        let (h, episode_steps) = (self.horizon, self.episode_steps);
         let costs = rollout.n_costs;
         // A chunk of width 0 is not allowed; without cost channels the column is empty and every lane's share of it is too.
         let mut cost_chunks = rollout.costs.chunks_mut((h * costs).max(1));
@@ -116,16 +123,18 @@ impl Collector {
             .lanes
             .par_iter_mut()
             .zip(shares)
-            .map(|(lane, mut share)| lane.run(policy, &mut share, progress))
+            .map(|(lane, mut share)| lane.run(actor, &mut share, episode_steps, progress))
             .collect();
         outcomes.into_iter().collect::<Result<()>>()?;
         rollout.ends.clear();
         rollout.final_obs.clear();
+        rollout.memory.clear();
         rollout.episode_costs.clear();
         let mut times = CollectTimes::default();
         for (i, lane) in self.lanes.iter().enumerate() {
             rollout.ends.extend(lane.ends.iter().map(|end| End { row: end.row + i * h, ..*end }));
             rollout.final_obs.extend_from_slice(&lane.final_obs);
+            rollout.memory.extend_from_slice(&lane.start_memory);
             rollout.episode_costs.extend_from_slice(&lane.episode_costs);
             times.physics += lane.times.physics;
             times.policy += lane.times.policy;
@@ -146,6 +155,7 @@ impl Collector {
                 &[3],
                 &[lane.noise.position(), lane.episodes, lane.sums.length as u64],
             )?;
+            archive.put_f32(&name("memory"), &[lane.memory.len()], &lane.memory)?;
             let mut sums = lane.sums.costs.clone();
             sums.push(lane.sums.ret);
             archive.put_f64(&name("sums"), &[sums.len()], &sums)?;
@@ -160,6 +170,7 @@ impl Collector {
             let name = |field: &str| format!("env.{index}.{field}");
             lane.env.load(archive.bytes(&name("state"))?)?;
             lane.obs = archive.f64(&name("observation"), &[lane.obs.len()])?;
+            lane.memory = archive.f32(&name("memory"), &[lane.memory.len()])?;
             let counters = archive.u64(&name("counters"), &[3])?;
             lane.noise.seek(counters[0]);
             lane.episodes = counters[1];
@@ -180,7 +191,7 @@ fn episode_seed(seed: u64, index: u64, episode: u64) -> u64 {
 }
 
 impl Lane {
-    fn new(env: Box<dyn Env>, index: u64, seed: u64) -> Self {
+    fn new(env: Box<dyn Env>, index: u64, seed: u64, memory: usize) -> Self {
         let (obs, action, costs) = (env.spec().obs_dim, env.spec().action.row_len(), env.spec().costs.len());
         Self {
             env,
@@ -191,17 +202,20 @@ impl Lane {
             obs: vec![0.0; obs],
             action: vec![0.0; action],
             costs: vec![0.0; costs],
+            memory: vec![0.0; memory],
             sums: Sums { costs: vec![0.0; costs], ..Sums::default() },
             ends: Vec::new(),
             final_obs: Vec::new(),
+            start_memory: Vec::new(),
             episode_costs: Vec::new(),
             scratch: Scratch::default(),
             times: CollectTimes::default(),
         }
     }
 
-    fn reset(&mut self) -> Result<()> {
+    fn reset(&mut self, actor: &dyn Actor) -> Result<()> {
         self.env.reset(episode_seed(self.seed, self.index, self.episodes), &mut self.obs)?;
+        actor.begin(&mut self.noise, &mut self.memory);
         self.episodes += 1;
         self.sums.ret = 0.0;
         self.sums.length = 0;
@@ -209,11 +223,13 @@ impl Lane {
         Ok(())
     }
 
-    fn run(&mut self, policy: &dyn Policy, share: &mut Share, progress: &AtomicU64) -> Result<()> {
+    fn run(&mut self, actor: &dyn Actor, share: &mut Share, episode_steps: usize, progress: &AtomicU64) -> Result<()> {
         let (obs_dim, act_dim, n_costs) = (self.obs.len(), self.action.len(), self.costs.len());
         let horizon = share.reward.len();
         self.ends.clear();
         self.final_obs.clear();
+        self.start_memory.clear();
+        self.start_memory.extend_from_slice(&self.memory);
         self.episode_costs.clear();
         self.times = CollectTimes::default();
         let mut clock = Instant::now();
@@ -221,7 +237,7 @@ impl Lane {
             let obs = &mut share.obs[t * obs_dim..][..obs_dim];
             let act = &mut share.act[t * act_dim..][..act_dim];
             narrow(&self.obs, obs);
-            share.log_prob[t] = policy.act(obs, &mut self.noise, act, &mut self.scratch);
+            share.log_prob[t] = actor.act(obs, &mut self.memory, &mut self.noise, act, &mut self.scratch);
             for (wide, narrow) in self.action.iter_mut().zip(&*act) {
                 *wide = f64::from(*narrow);
             }
@@ -234,7 +250,7 @@ impl Lane {
             for (sum, cost) in self.sums.costs.iter_mut().zip(&self.costs) {
                 *sum += cost;
             }
-            let over = step.terminated || step.truncated;
+            let over = step.terminated || step.truncated || self.sums.length >= episode_steps;
             if over || t + 1 == horizon {
                 let episode = over.then_some(Episode { ret: self.sums.ret, length: self.sums.length });
                 self.ends.push(End { row: t, terminated: step.terminated, episode });
@@ -242,7 +258,10 @@ impl Lane {
                 self.episode_costs.extend(self.sums.costs.iter().map(|&c| if over { c } else { 0.0 }));
             }
             if over {
-                self.reset()?;
+                self.reset(actor)?;
+                if t + 1 < horizon {
+                    self.start_memory.extend_from_slice(&self.memory);
+                }
             }
             progress.fetch_add(1, Ordering::Relaxed);
             self.times.physics += lap(&mut clock);

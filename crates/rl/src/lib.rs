@@ -22,8 +22,8 @@ pub mod schedule;
 pub mod train;
 pub mod trust_region;
 
-pub use policy::Policy;
-pub use train::{Control, EpisodeSums, Outcome, Times, Trainer, evaluate, load_policy};
+pub use policy::{Actor, Policy};
+pub use train::{EpisodeSums, Trainer, evaluate, load_actor};
 
 /// Result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

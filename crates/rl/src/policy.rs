@@ -1,4 +1,5 @@
-//! [`Policy`]: what acts, and what an algorithm improves. And the policy of this crate: an MLP with a Gaussian or categorical head.
+//! [`Actor`]: what acts. [`Policy`]: what an on-policy algorithm improves. And the policy of this crate: an MLP with a Gaussian or
+//! categorical head.
 
 use tony_env::space::Space;
 use tony_nn::{Activation, Init, Mlp, Normaliser, Rows, Workspace, categorical, gaussian};
@@ -42,14 +43,37 @@ pub struct Scratch {
     net: tony_nn::Scratch,
 }
 
-/// A stochastic policy with a flat parameter vector. The observation normaliser is a part of it, so a saved policy is a deployable one.
-pub trait Policy: Send + Sync {
-    /// Draw an action for one observation; returns its log-probability, computed as [`Policy::log_probs`] computes it, to the bit.
-    fn act(&self, obs: &[f32], stream: &mut Stream, act: &mut [f32], scratch: &mut Scratch) -> f32;
+/// Whatever acts in an environment and can be deployed: saved, loaded, evaluated.
+///
+/// An actor may carry numbers from step to step of an episode (the state of a recurrent network, the option that it follows). Whoever
+/// steps an environment owns them, `[memory_len]`, and has [`Actor::begin`] fill them at each reset.
+pub trait Actor: Send + Sync {
+    /// How many numbers it carries from step to step.
+    fn memory_len(&self) -> usize {
+        0
+    }
+
+    /// What it carries at the start of an episode; whatever is drawn comes from `stream`.
+    fn begin(&self, _stream: &mut Stream, memory: &mut [f32]) {
+        memory.fill(0.0);
+    }
+
+    /// Draw an action for one observation. Returns its log-probability; for a [`Policy`] as [`Policy::log_probs`] computes it, to the
+    /// bit, and 0 where there is none.
+    fn act(&self, obs: &[f32], memory: &mut [f32], stream: &mut Stream, act: &mut [f32], scratch: &mut Scratch) -> f32;
 
     /// The most likely action for one observation.
-    fn mode(&self, obs: &[f32], act: &mut [f32], scratch: &mut Scratch);
+    fn mode(&self, obs: &[f32], memory: &mut [f32], act: &mut [f32], scratch: &mut Scratch);
 
+    /// Write everything needed to act.
+    fn save(&self, archive: &mut Archive) -> Result<()>;
+
+    /// Read back what [`Actor::save`] wrote, for the same shapes.
+    fn load(&mut self, archive: &Archive) -> Result<()>;
+}
+
+/// A stochastic policy with a flat parameter vector. The observation normaliser is a part of it, so a saved policy is a deployable one.
+pub trait Policy: Actor {
     /// Log-probabilities of the batch's actions, in batch order.
     fn log_probs(&self, batch: &Batch) -> Vec<f32>;
 
@@ -80,12 +104,6 @@ pub trait Policy: Send + Sync {
 
     /// Let the normaliser learn from observations, `[rows, obs_dim]`. Changes the policy: only between batches.
     fn observe(&mut self, obs: &[f32]);
-
-    /// Write everything needed to act.
-    fn save(&self, archive: &mut Archive) -> Result<()>;
-
-    /// Read back what [`Policy::save`] wrote, for the same shapes.
-    fn load(&mut self, archive: &Archive) -> Result<()>;
 }
 
 /// The action distribution on top of the network's output.
@@ -138,7 +156,7 @@ impl MlpPolicy {
         Ok(Self { net, head, params, normaliser, workspace: Workspace::default() })
     }
 
-    /// A policy of the shape that `archive` describes; see [`Policy::save`].
+    /// A policy of the shape that `archive` describes; see [`Actor::save`].
     pub fn from_archive(archive: &Archive, obs_dim: usize, space: &Space) -> Result<Self> {
         let layers = archive.shape("policy.sizes").unwrap_or(&[2]).to_vec();
         let sizes: Vec<usize> = archive.u64("policy.sizes", &layers)?.iter().map(|&n| n as usize).collect();
@@ -239,8 +257,8 @@ fn whole(act: &[f32]) -> Vec<u32> {
     act.iter().map(|&a| a as u32).collect()
 }
 
-impl Policy for MlpPolicy {
-    fn act(&self, obs: &[f32], stream: &mut Stream, act: &mut [f32], scratch: &mut Scratch) -> f32 {
+impl Actor for MlpPolicy {
+    fn act(&self, obs: &[f32], _: &mut [f32], stream: &mut Stream, act: &mut [f32], scratch: &mut Scratch) -> f32 {
         let y = self.output(obs, scratch);
         let mut log_prob = [0.0];
         match self.head {
@@ -258,7 +276,7 @@ impl Policy for MlpPolicy {
         log_prob[0]
     }
 
-    fn mode(&self, obs: &[f32], act: &mut [f32], scratch: &mut Scratch) {
+    fn mode(&self, obs: &[f32], _: &mut [f32], act: &mut [f32], scratch: &mut Scratch) {
         let y = self.output(obs, scratch);
         match self.head {
             Head::Gaussian => act.copy_from_slice(y),
@@ -270,6 +288,30 @@ impl Policy for MlpPolicy {
         }
     }
 
+    fn save(&self, archive: &mut Archive) -> Result<()> {
+        let sizes: Vec<u64> = self.net.sizes().iter().map(|&n| n as u64).collect();
+        archive.put_u64("policy.sizes", &[sizes.len()], &sizes)?;
+        archive.put_f32("policy.params", &[self.params.len()], &self.params)?;
+        archive.set_note("head", if self.head == Head::Gaussian { "gaussian" } else { "categorical" });
+        archive.set_note("activation", if self.net.activation() == Activation::Relu { "relu" } else { "tanh" });
+        if let Some(normaliser) = &self.normaliser {
+            let state = normaliser.state();
+            archive.put_f64("policy.normaliser", &[state.len()], &state)?;
+            archive.put_f32("policy.normaliser.clip", &[1], &[normaliser.clip()])?;
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, archive: &Archive) -> Result<()> {
+        self.params = archive.f32("policy.params", &[self.params.len()])?;
+        if let Some(normaliser) = &mut self.normaliser {
+            normaliser.set_state(&archive.f64("policy.normaliser", &[normaliser.state().len()])?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Policy for MlpPolicy {
     fn log_probs(&self, batch: &Batch) -> Vec<f32> {
         let y = self.outputs(batch);
         let n = y.len() / self.net.output();
@@ -378,28 +420,6 @@ impl Policy for MlpPolicy {
             normaliser.update(obs);
         }
     }
-
-    fn save(&self, archive: &mut Archive) -> Result<()> {
-        let sizes: Vec<u64> = self.net.sizes().iter().map(|&n| n as u64).collect();
-        archive.put_u64("policy.sizes", &[sizes.len()], &sizes)?;
-        archive.put_f32("policy.params", &[self.params.len()], &self.params)?;
-        archive.set_note("head", if self.head == Head::Gaussian { "gaussian" } else { "categorical" });
-        archive.set_note("activation", if self.net.activation() == Activation::Relu { "relu" } else { "tanh" });
-        if let Some(normaliser) = &self.normaliser {
-            let state = normaliser.state();
-            archive.put_f64("policy.normaliser", &[state.len()], &state)?;
-            archive.put_f32("policy.normaliser.clip", &[1], &[normaliser.clip()])?;
-        }
-        Ok(())
-    }
-
-    fn load(&mut self, archive: &Archive) -> Result<()> {
-        self.params = archive.f32("policy.params", &[self.params.len()])?;
-        if let Some(normaliser) = &mut self.normaliser {
-            normaliser.set_state(&archive.f64("policy.normaliser", &[normaliser.state().len()])?)?;
-        }
-        Ok(())
-    }
 }
 
 fn mean(column: &[f32]) -> f64 {
@@ -446,7 +466,7 @@ mod tests {
         let log_probs = obs
             .chunks(3)
             .zip(act.chunks_mut(policy.act_dim()))
-            .map(|(obs, act)| policy.act(obs, &mut stream, act, &mut scratch))
+            .map(|(obs, act)| policy.act(obs, &mut [], &mut stream, act, &mut scratch))
             .collect();
         (obs, act, log_probs)
     }

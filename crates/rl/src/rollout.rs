@@ -22,10 +22,16 @@ pub struct Rollout {
     pub reward: Vec<f32>,
     /// Costs, `[rows, n_costs]`.
     pub costs: Vec<f32>,
+    /// What a wrapper adds to the rewards, `[rows]`; empty: nothing. It counts in the advantages and not in the critic's targets.
+    pub bonus: Vec<f32>,
     /// Ends of segments, by increasing row.
     pub ends: Vec<End>,
     /// Observation after the last row of each segment, `[ends.len(), obs_dim]`.
     pub final_obs: Vec<f32>,
+    /// How many numbers the actor carries from step to step.
+    pub memory_len: usize,
+    /// What it carried into the first row of each segment, `[ends.len(), memory_len]`.
+    pub memory: Vec<f32>,
     /// Cost sums of the episode that finished at each end, `[ends.len(), n_costs]`; zeros where none did.
     pub episode_costs: Vec<f64>,
     /// Index of the update that learns from this batch, from 0: the counter of its random streams.

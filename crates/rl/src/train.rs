@@ -1,16 +1,16 @@
 //! The training loop: the only place that loops over updates.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tony_env::{Env, Spec, Step};
 use tony_random::Stream;
-use tony_run::{Archive, Checkpoint, Loaded, Metrics, Plan, RunFolder, settings};
+use tony_run::{Archive, Checkpoint, Control, Loaded, Metrics, Outcome, Plan, RunFolder, Times, phase, settings};
 
 use crate::algorithm::Algorithm;
 use crate::algorithms;
 use crate::collector::Collector;
-use crate::policy::{MlpPolicy, Policy, Scratch};
+use crate::policy::{Actor, MlpPolicy, Scratch};
 use crate::rollout::Rollout;
 use crate::{Error, Result};
 
@@ -19,7 +19,7 @@ settings! {
     pub struct Config {
         /// Named set of settings to start from; `tony list algos` names them.
         "preset" preset: String = "default".to_owned();
-        /// Environment steps in all; rounded up to whole updates.
+        /// Environment steps in all; rounded up to whole lines of the records.
         "steps" steps: u64 = 1_000_000, (1..);
         /// Everything random in the run follows from this.
         "seed" seed: u64 = 0;
@@ -27,55 +27,13 @@ settings! {
         "envs" envs: usize = 4, (1..=4096);
         /// Environment steps an update, over all environments.
         "steps_per_update" steps_per_update: usize = 20_000, (1..=100_000_000);
+        /// Updates that share a line of the records, as means. A checkpoint falls on such a line.
+        "log.updates" log_updates: u64 = 1, (1..=1_000_000);
+        /// A time limit of episodes in training, shorter than the task's own; none: the task's.
+        "episode_steps" episode_steps: Option<usize> = None, if |steps| steps.is_none_or(|n| n > 0), "none, or a whole number, at least 1";
         /// Seconds between checkpoints, at least; the last update is always committed.
         "checkpoint.seconds" checkpoint_seconds: f64 = 10.0, (0.0..=1e9);
     }
-}
-
-/// Shared with whoever watches or stops a training.
-#[derive(Debug, Default)]
-pub struct Control {
-    /// Set it, and the training ends after the present update.
-    pub stop: AtomicBool,
-    /// Environment steps made so far.
-    pub steps: AtomicU64,
-    /// What is going on: see [`phase`].
-    pub phase: AtomicU8,
-}
-
-/// Values of [`Control::phase`].
-pub mod phase {
-    /// Environments and policy at work.
-    pub const COLLECT: u8 = 0;
-    /// The algorithm learns.
-    pub const UPDATE: u8 = 1;
-    /// A checkpoint is written.
-    pub const CHECKPOINT: u8 = 2;
-}
-
-/// Where the wall time of this process's training went, in seconds. Physics and policy share the collecting time in proportion to
-/// their CPU time.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Times {
-    /// Environments.
-    pub physics: f64,
-    /// The policy while collecting.
-    pub policy: f64,
-    /// The algorithm.
-    pub update: f64,
-    /// Metrics and checkpoints.
-    pub other: f64,
-    /// Floating-point operations in the algorithm's products (see [`tony_nn::flop_count`]).
-    pub update_flops: u64,
-}
-
-/// How a training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All steps are done.
-    Finished,
-    /// It was asked to stop; everything up to the last update is committed.
-    Stopped,
 }
 
 /// A training: environments, algorithm, counters.
@@ -101,8 +59,9 @@ impl Trainer {
         })?;
         let algorithm = algorithms::find(&plan.algorithm)?.build(plan, &spec, config.seed)?;
         let rows = config.steps_per_update;
-        let collector = Collector::new(envs, config.seed, rows)?;
-        let rollout = Rollout::new(spec.obs_dim, spec.action.row_len(), spec.costs.len(), rows);
+        let collector = Collector::new(envs, algorithm.actor(), config.seed, rows, config.episode_steps)?;
+        let mut rollout = Rollout::new(spec.obs_dim, spec.action.row_len(), spec.costs.len(), rows);
+        rollout.memory_len = algorithm.actor().memory_len();
         Ok(Self {
             config,
             spec,
@@ -124,7 +83,7 @@ impl Trainer {
 
     /// Go on from what [`Trainer::save`] wrote after `updates` updates.
     pub fn restore_from(&mut self, policy: &Archive, trainer: &Archive, updates: u64) -> Result<()> {
-        self.algorithm.learner_mut().policy.load(policy)?;
+        self.algorithm.actor_mut().load(policy)?;
         self.algorithm.load(trainer)?;
         self.collector.load(trainer)?;
         self.updates = updates;
@@ -133,7 +92,7 @@ impl Trainer {
 
     /// Write the deployable policy, and everything else that the next update depends on.
     pub fn save(&self, policy: &mut Archive, trainer: &mut Archive) -> Result<()> {
-        self.algorithm.learner().policy.save(policy)?;
+        self.algorithm.actor().save(policy)?;
         self.algorithm.save(trainer)?;
         self.collector.save(trainer)
     }
@@ -177,14 +136,37 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
-    /// Collect one batch and learn from it, without records. `steps` is the length of the whole training, which schedules follow.
+    /// Collect and learn `log.updates` times, without records. `steps` is the length of the whole training, which schedules follow.
     pub fn update(&mut self, steps: u64, control: &Control) -> Result<Metrics> {
+        let mut episodes = Episodes::new(self.spec.costs.len());
+        let mut means = Means::default();
+        for _ in 0..self.config.log_updates {
+            let metrics = self.learn(steps, control)?;
+            episodes.add(&self.rollout);
+            means.add(&metrics);
+        }
+        let mut metrics = Metrics::new();
+        metrics.set("steps", self.steps() as f64);
+        metrics.set("updates", self.updates as f64);
+        metrics.set("seconds", 0.0);
+        metrics.put("Metrics/EpRet", episodes.mean(episodes.ret));
+        let total = self.spec.costs.iter().position(|name| name == "cost");
+        metrics.put("Metrics/EpCost", total.and_then(|channel| episodes.mean(episodes.costs[channel])));
+        metrics.put("Metrics/EpLen", episodes.mean(episodes.length as f64));
+        for (channel, name) in self.spec.costs.iter().enumerate().filter(|(channel, _)| Some(*channel) != total) {
+            metrics.put(&format!("Cost/{name}"), episodes.mean(episodes.costs[channel]));
+        }
+        means.write(&mut metrics);
+        Ok(metrics)
+    }
+
+    /// Collect one batch and learn from it.
+    fn learn(&mut self, steps: u64, control: &Control) -> Result<Metrics> {
         control.phase.store(phase::COLLECT, Ordering::Relaxed);
         let clock = Instant::now();
         self.rollout.update = self.updates;
         self.rollout.progress = (self.steps() as f64 / steps as f64).min(1.0);
-        let learner = self.algorithm.learner();
-        let cpu = self.collector.collect(learner.policy.as_ref(), &mut self.rollout, &control.steps)?;
+        let cpu = self.collector.collect(self.algorithm.actor(), &mut self.rollout, &control.steps)?;
         let wall = clock.elapsed().as_secs_f64();
         let share = cpu.physics / (cpu.physics + cpu.policy).max(f64::MIN_POSITIVE);
         self.times.physics += wall * share;
@@ -197,16 +179,6 @@ impl Trainer {
             return Err(in_update(Error::non_finite(quantity, row)));
         }
         let mut metrics = Metrics::new();
-        metrics.set("steps", (self.steps() + self.rollout.rows() as u64) as f64);
-        metrics.set("updates", (self.updates + 1) as f64);
-        metrics.set("seconds", 0.0);
-        metrics.put("Metrics/EpRet", self.rollout.mean_return());
-        let total = self.spec.costs.iter().position(|name| name == "cost");
-        metrics.put("Metrics/EpCost", total.and_then(|channel| self.rollout.mean_cost(channel)));
-        metrics.put("Metrics/EpLen", self.rollout.mean_length());
-        for (channel, name) in self.spec.costs.iter().enumerate().filter(|(channel, _)| Some(*channel) != total) {
-            metrics.put(&format!("Cost/{name}"), self.rollout.mean_cost(channel));
-        }
         let flops = tony_nn::flop_count();
         self.algorithm.update(&self.rollout, &mut metrics).map_err(in_update)?;
         self.times.update_flops += tony_nn::flop_count() - flops;
@@ -223,9 +195,9 @@ impl Trainer {
         Ok(())
     }
 
-    /// The policy as it is.
-    pub fn policy(&self) -> &dyn Policy {
-        self.algorithm.learner().policy.as_ref()
+    /// What acts, as it is.
+    pub fn actor(&self) -> &dyn Actor {
+        self.algorithm.actor()
     }
 
     /// Environment steps done in all.
@@ -249,9 +221,71 @@ impl Trainer {
     }
 }
 
-/// The deployable policy in a checkpoint, for an environment of its shape.
-pub fn load_policy(archive: &Archive, spec: &Spec) -> Result<Box<dyn Policy>> {
-    Ok(Box::new(MlpPolicy::from_archive(archive, spec.obs_dim, &spec.action)?))
+/// Sums over the episodes that finished since the last line of the records.
+struct Episodes {
+    count: usize,
+    ret: f64,
+    costs: Vec<f64>,
+    length: usize,
+}
+
+impl Episodes {
+    fn new(costs: usize) -> Self {
+        Self { count: 0, ret: 0.0, costs: vec![0.0; costs], length: 0 }
+    }
+
+    fn add(&mut self, rollout: &Rollout) {
+        for (i, end) in rollout.ends.iter().enumerate() {
+            let Some(episode) = end.episode else { continue };
+            self.count += 1;
+            self.ret += episode.ret;
+            self.length += episode.length;
+            let costs = &rollout.episode_costs[i * rollout.n_costs..][..rollout.n_costs];
+            self.costs.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost);
+        }
+    }
+
+    fn mean(&self, sum: f64) -> Option<f64> {
+        (self.count > 0).then(|| sum / self.count as f64)
+    }
+}
+
+/// Means of what the algorithm measured, over the updates in which it did.
+#[derive(Default)]
+struct Means {
+    sums: Vec<(String, f64, u32)>,
+}
+
+impl Means {
+    fn add(&mut self, metrics: &Metrics) {
+        for (name, value) in metrics.iter() {
+            let at = self.sums.iter().position(|(known, ..)| known == name).unwrap_or_else(|| {
+                self.sums.push((name.to_owned(), 0.0, 0));
+                self.sums.len() - 1
+            });
+            if let Some(value) = value {
+                self.sums[at].1 += value;
+                self.sums[at].2 += 1;
+            }
+        }
+    }
+
+    fn write(&self, metrics: &mut Metrics) {
+        for (name, sum, count) in &self.sums {
+            metrics.put(name, (*count > 0).then(|| sum / f64::from(*count)));
+        }
+    }
+}
+
+/// The deployable actor in a checkpoint, for an environment of its shape.
+pub fn load_actor(archive: &Archive, spec: &Spec) -> Result<Box<dyn Actor>> {
+    match archive.note("kind") {
+        None => Ok(Box::new(MlpPolicy::from_archive(archive, spec.obs_dim, &spec.action)?)),
+        Some(kind) => Err(Error::Invalid {
+            what: format!("the checkpoint holds a policy of kind `{kind}`, which this version does not know"),
+            hint: "use the version that wrote the run: manifest.json names it".to_owned(),
+        }),
+    }
 }
 
 /// Sums over one evaluated episode.
@@ -265,10 +299,10 @@ pub struct EpisodeSums {
     pub length: usize,
 }
 
-/// Run the deterministic policy for `episodes` fresh episodes, each a function of `seed` and its number. `observe` sees the environment
+/// Run the deterministic actor for `episodes` fresh episodes, each a function of `seed` and its number. `observe` sees the environment
 /// after every reset (no step) and step.
 pub fn evaluate(
-    policy: &dyn Policy,
+    actor: &dyn Actor,
     env: &mut dyn Env,
     episodes: usize,
     seed: u64,
@@ -278,17 +312,18 @@ pub fn evaluate(
     let (mut obs, mut narrow) = (vec![0.0; spec.obs_dim], vec![0.0_f32; spec.obs_dim]);
     let (mut action, mut act) = (vec![0.0; spec.action.row_len()], vec![0.0_f32; spec.action.row_len()]);
     let mut costs = vec![0.0; spec.costs.len()];
-    let mut scratch = Scratch::default();
+    let (mut memory, mut scratch) = (vec![0.0; actor.memory_len()], Scratch::default());
     let mut all = Vec::with_capacity(episodes);
     for episode in 0..episodes {
-        let episode_seed = Stream::new(seed, "evaluation", episode as u64).bits() >> 32;
-        env.reset(episode_seed, &mut obs)?;
+        let mut stream = Stream::new(seed, "evaluation", episode as u64);
+        env.reset(stream.bits() >> 32, &mut obs)?;
+        actor.begin(&mut stream, &mut memory);
         costs.fill(0.0);
         observe(episode, env, None, &costs);
         let mut sums = EpisodeSums { ret: 0.0, costs: vec![0.0; costs.len()], length: 0 };
         loop {
             narrow.iter_mut().zip(&obs).for_each(|(n, w)| *n = *w as f32);
-            policy.mode(&narrow, &mut act, &mut scratch);
+            actor.mode(&narrow, &mut memory, &mut act, &mut scratch);
             action.iter_mut().zip(&act).for_each(|(w, n)| *w = f64::from(*n));
             let step = env.step(&action, &mut obs, &mut costs)?;
             observe(episode, env, Some(&step), &costs);

@@ -29,7 +29,7 @@ fn blocks(env: &str, rows: usize) -> Option<u64> {
     };
     let policy = MlpPolicy::new(spec.obs_dim, &spec.action, &options, &mut Stream::new(0, "init", 0)).unwrap();
     let envs: Vec<Box<dyn Env>> = vec![env];
-    let mut collector = Collector::new(envs, 0, rows).unwrap();
+    let mut collector = Collector::new(envs, &policy, 0, rows, None).unwrap();
     let mut rollout = Rollout::new(spec.obs_dim, spec.action.row_len(), spec.costs.len(), rows);
     let progress = AtomicU64::new(0);
     for _ in 0..3 {

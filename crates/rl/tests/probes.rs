@@ -4,8 +4,8 @@
 use tony_env::probe::{action, constant, cost, one_step_credit, time_limit, two_costs};
 use tony_env::{Context, Env};
 use tony_rl::policy::Scratch;
-use tony_rl::{Control, Trainer, algorithms};
-use tony_run::{Layer, Metrics};
+use tony_rl::{Trainer, algorithms};
+use tony_run::{Control, Layer, Metrics};
 
 const UNCONSTRAINED: [&str; 2] = ["ppo", "trpo"];
 const CONSTRAINED: [&str; 5] = ["ppo-lag", "ppo-pid", "trpo-lag", "trpo-pid", "cpo"];
@@ -50,13 +50,13 @@ fn gains(algorithm: &str) -> &'static [&'static str] {
 }
 
 fn value(trainer: &Trainer, obs: [f32; 2]) -> f64 {
-    let learner = trainer.algorithm().learner();
+    let learner = trainer.algorithm().learner().unwrap();
     f64::from(learner.critics[0].values(&learner.normalised(&obs))[0])
 }
 
 fn best_action(trainer: &Trainer, obs: [f32; 2]) -> f64 {
     let mut act = [0.0];
-    trainer.policy().mode(&obs, &mut act, &mut Scratch::default());
+    trainer.actor().mode(&obs, &mut [], &mut act, &mut Scratch::default());
     f64::from(act[0])
 }
 

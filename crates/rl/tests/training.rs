@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use tony_env::space::Space;
 use tony_env::{Context, Env, Spec, Step};
-use tony_rl::{Control, Error, Trainer, algorithms};
-use tony_run::{Archive, Layer};
+use tony_rl::{Error, Trainer, algorithms};
+use tony_run::{Archive, Control, Layer};
 
 const ALGORITHMS: [&str; 7] = ["ppo", "ppo-lag", "ppo-pid", "trpo", "trpo-lag", "trpo-pid", "cpo"];
 
@@ -163,4 +163,30 @@ fn every_preset_of_every_algorithm_resolves() {
             }
         }
     }
+}
+
+/// One line for three updates: the same learning, and the means of what three lines would say.
+#[test]
+fn a_line_of_several_updates_gives_their_means() {
+    let control = Control::default();
+    let mut each = trainer("ppo", &[]);
+    let lines: Vec<_> = (0..3).map(|_| each.update(6_000, &control).unwrap()).collect();
+    let mut three = trainer("ppo", &["log.updates=3"]);
+    let line = three.update(6_000, &control).unwrap();
+    assert!(bytes(&each) == bytes(&three));
+    assert_eq!((line.get("steps"), line.get("updates")), (Some(1_800.0), Some(3.0)));
+    // Every update finishes as many episodes here, so the mean over episodes is the mean of the means.
+    for name in ["Metrics/EpRet", "Metrics/EpCost", "Metrics/EpLen", "Train/KL", "Train/Entropy", "Cost/steep"] {
+        let mean = lines.iter().map(|line| line.get(name).unwrap()).sum::<f64>() / 3.0;
+        let found = line.get(name).unwrap();
+        // Two orders of adding three numbers.
+        assert!((found - mean).abs() <= 1e-12 * mean.abs(), "{name}: {found} {mean}");
+    }
+}
+
+#[test]
+fn episodes_may_be_cut_shorter_than_the_task_does() {
+    let mut trainer = trainer("ppo", &["episode_steps=4"]);
+    let line = trainer.update(6_000, &Control::default()).unwrap();
+    assert_eq!(line.get("Metrics/EpLen"), Some(4.0));
 }

@@ -32,7 +32,7 @@ fn experience(algorithm: &dyn Algorithm, rows: usize, length: usize) -> Rollout 
     for row in 0..rows {
         rollout.obs[2 * row] = stream.normal() as f32;
         let (obs, act) = (&rollout.obs[2 * row..][..2], &mut rollout.act[row..=row]);
-        rollout.log_prob[row] = algorithm.learner().policy.act(obs, &mut stream, act, &mut scratch);
+        rollout.log_prob[row] = algorithm.actor().act(obs, &mut [], &mut stream, act, &mut scratch);
         rollout.reward[row] = act[0] * (1.0 + rollout.obs[2 * row]);
         rollout.costs[row] = 1.0 + act[0];
     }
@@ -47,7 +47,7 @@ fn experience(algorithm: &dyn Algorithm, rows: usize, length: usize) -> Rollout 
 
 /// The episode cost that the batch predicts for the algorithm's present policy: `J_C + T * mean((ratio - 1) A_C)`.
 fn predicted_cost(algorithm: &dyn Algorithm, rollout: &Rollout) -> f64 {
-    let learner = algorithm.learner();
+    let learner = algorithm.learner().unwrap();
     let advantage = &learner.estimate(rollout).cost_advantages[0];
     let batch = Batch { obs: &rollout.obs, act: &rollout.act, index: None };
     let log_probs = learner.policy.log_probs(&batch);
@@ -108,11 +108,11 @@ fn no_finished_episode_keeps_the_last_cost() {
     let mut cpo = build("cpo", &["cost.limit=10"]);
     let mut rollout = experience(cpo.as_ref(), 400, 50);
     cpo.update(&rollout, &mut Metrics::new()).unwrap();
-    let level = cpo.learner().constraints[0].level;
+    let level = cpo.learner().unwrap().constraints[0].level;
     assert!((level - rollout.mean_cost(0).unwrap()).abs() < 1e-12);
     rollout.ends.iter_mut().for_each(|end| end.episode = None);
     cpo.update(&rollout, &mut Metrics::new()).unwrap();
-    assert_eq!(cpo.learner().constraints[0].level, level);
+    assert_eq!(cpo.learner().unwrap().constraints[0].level, level);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn cost_advantages_keep_their_scale() {
     let rollout = experience(trpo.as_ref(), 600, 50);
     let mut scaled = rollout.clone();
     scaled.costs.iter_mut().for_each(|c| *c *= 8.0);
-    let (one, eight) = (trpo.learner().estimate(&rollout), trpo.learner().estimate(&scaled));
+    let (one, eight) = (trpo.learner().unwrap().estimate(&rollout), trpo.learner().unwrap().estimate(&scaled));
     let mean = |column: &[f32]| column.iter().map(|&x| f64::from(x)).sum::<f64>() / column.len() as f64;
     assert!(mean(&one.cost_advantages[0]).abs() < 1e-5);
     let norm = |column: &[f32]| tony_nn::norm(column);

@@ -18,6 +18,7 @@
 
 mod archive;
 pub mod checkpoint;
+mod control;
 mod disk;
 mod error;
 pub mod events;
@@ -30,6 +31,7 @@ pub mod stats;
 
 pub use archive::Archive;
 pub use checkpoint::{Checkpoint, Loaded};
+pub use control::{Control, Outcome, Times, phase};
 pub use error::{Error, Result};
 pub use folder::{Exit, RunFolder, RunState, RunSummary, RunView, list_runs};
 pub use manifest::Manifest;

@@ -28,7 +28,7 @@ use tony_run::{Metrics, Plan};
 
 use crate::Result;
 use crate::actor_critic::{ActorCritic, Constrained};
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, learner_accessors};
 use crate::constraint::{Constraint, multiplier_name};
 use crate::linear::eliminate;
 use crate::policy::Batch;
@@ -94,13 +94,7 @@ impl Algorithm for Cpo {
         self.learner.finish(rollout, &estimates, &old, metrics)
     }
 
-    fn learner(&self) -> &ActorCritic {
-        &self.learner
-    }
-
-    fn learner_mut(&mut self) -> &mut ActorCritic {
-        &mut self.learner
-    }
+    learner_accessors!();
 }
 
 /// The model problem `min g.x  subject to  c_k + b_k.x <= 0,  x'Hx <= d`, reduced to inner products.

@@ -29,12 +29,12 @@ pub struct Entry {
     pub paper: &'static str,
     /// Named sets of settings; the first is the default.
     pub presets: &'static [Preset],
-    groups: &'static [fn() -> Vec<Field>],
+    groups: &'static [&'static [fn() -> Vec<Field>]],
     build: fn(&Plan, &Spec, u64) -> Result<Box<dyn Algorithm>>,
 }
 
-/// Groups that every algorithm has.
-const COMMON: &[fn() -> Vec<Field>] =
+/// Groups of settings that every on-policy algorithm has.
+const ON_POLICY: &[fn() -> Vec<Field>] =
     &[train::Config::fields, constraint::Config::fields, actor_critic::Config::fields, critic::Config::fields];
 
 const PPO: &[fn() -> Vec<Field>] = &[ppo::Config::fields];
@@ -51,7 +51,7 @@ const ENTRIES: &[Entry] = &[
         summary: "clipped surrogate, several passes a batch; ignores costs",
         paper: "Schulman et al. 2017",
         presets: presets::PPO,
-        groups: PPO,
+        groups: &[ON_POLICY, PPO],
         build: |plan, spec, seed| Ok(Box::new(ppo::Ppo::new(plan, spec, seed, Constrained::No)?)),
     },
     Entry {
@@ -61,7 +61,7 @@ const ENTRIES: &[Entry] = &[
         summary: "PPO on reward minus multiplier times cost; the multiplier integrates the violation",
         paper: "Ray et al. 2019",
         presets: presets::PPO_LAG,
-        groups: PPO_LAGRANGIAN,
+        groups: &[ON_POLICY, PPO_LAGRANGIAN],
         build: |plan, spec, seed| lagrangian(Box::new(ppo::Ppo::new(plan, spec, seed, Constrained::Yes)?), plan),
     },
     Entry {
@@ -71,7 +71,7 @@ const ENTRIES: &[Entry] = &[
         summary: "PPO-Lagrangian whose multiplier also reacts to the size and the rise of the cost",
         paper: "Stooke et al. 2020",
         presets: presets::PPO_PID,
-        groups: PPO_LAGRANGIAN,
+        groups: &[ON_POLICY, PPO_LAGRANGIAN],
         build: |plan, spec, seed| lagrangian(Box::new(ppo::Ppo::new(plan, spec, seed, Constrained::Yes)?), plan),
     },
     Entry {
@@ -81,7 +81,7 @@ const ENTRIES: &[Entry] = &[
         summary: "one natural-gradient step a batch inside a KL limit; ignores costs",
         paper: "Schulman et al. 2015",
         presets: presets::TRPO,
-        groups: TRPO,
+        groups: &[ON_POLICY, TRPO],
         build: |plan, spec, seed| Ok(Box::new(trpo::Trpo::new(plan, spec, seed, Constrained::No)?)),
     },
     Entry {
@@ -91,7 +91,7 @@ const ENTRIES: &[Entry] = &[
         summary: "TRPO on reward minus multiplier times cost; the multiplier integrates the violation",
         paper: "Ray et al. 2019",
         presets: presets::TRPO_LAG,
-        groups: TRPO_LAGRANGIAN,
+        groups: &[ON_POLICY, TRPO_LAGRANGIAN],
         build: |plan, spec, seed| lagrangian(Box::new(trpo::Trpo::new(plan, spec, seed, Constrained::Yes)?), plan),
     },
     Entry {
@@ -101,7 +101,7 @@ const ENTRIES: &[Entry] = &[
         summary: "TRPO-Lagrangian whose multiplier also reacts to the size and the rise of the cost",
         paper: "Stooke et al. 2020",
         presets: presets::TRPO_PID,
-        groups: TRPO_LAGRANGIAN,
+        groups: &[ON_POLICY, TRPO_LAGRANGIAN],
         build: |plan, spec, seed| lagrangian(Box::new(trpo::Trpo::new(plan, spec, seed, Constrained::Yes)?), plan),
     },
     Entry {
@@ -111,7 +111,7 @@ const ENTRIES: &[Entry] = &[
         summary: "trust-region step that keeps the cost's linear model within its limit",
         paper: "Achiam et al. 2017",
         presets: presets::CPO,
-        groups: TRPO,
+        groups: &[ON_POLICY, TRPO],
         build: |plan, spec, seed| Ok(Box::new(cpo::Cpo::new(plan, spec, seed)?)),
     },
 ];
@@ -136,7 +136,7 @@ pub fn find(name: &str) -> Result<&'static Entry> {
 impl Entry {
     /// Every setting, with its documentation. The defaults shown are this algorithm's own (its first preset's).
     pub fn fields(&self) -> Vec<Field> {
-        let mut fields: Vec<Field> = COMMON.iter().chain(self.groups).flat_map(|group| group()).collect();
+        let mut fields: Vec<Field> = self.groups.iter().copied().flatten().flat_map(|group| group()).collect();
         for (key, value) in self.presets[0].entries() {
             for field in fields.iter_mut().filter(|field| field.key == *key) {
                 field.defaults = vec![((*key).to_owned(), (*value).to_owned())];

@@ -23,8 +23,7 @@ use std::collections::VecDeque;
 use tony_run::{Archive, Metrics, Plan, choices, settings};
 
 use crate::Result;
-use crate::actor_critic::ActorCritic;
-use crate::algorithm::{Algorithm, CostWeights};
+use crate::algorithm::{Algorithm, CostWeights, wrapper_accessors};
 use crate::constraint::multiplier_name;
 use crate::rollout::Rollout;
 
@@ -93,7 +92,8 @@ impl PidLagrangian {
     /// Wrap `inner`.
     pub fn new(inner: Box<dyn Algorithm>, plan: &Plan) -> Result<Self> {
         let config: Config = plan.group()?;
-        let controllers = inner.learner().constraints.iter().map(|_| Controller::new(&config)).collect();
+        let constraints = inner.learner().map_or(0, |learner| learner.constraints.len());
+        let controllers = (0..constraints).map(|_| Controller::new(&config)).collect();
         Ok(Self { inner, config, controllers })
     }
 }
@@ -101,7 +101,8 @@ impl PidLagrangian {
 impl Algorithm for PidLagrangian {
     fn update(&mut self, rollout: &Rollout, metrics: &mut Metrics) -> Result<()> {
         let mut multipliers = Vec::with_capacity(self.controllers.len());
-        for (constraint, controller) in self.inner.learner_mut().constraints.iter_mut().zip(&mut self.controllers) {
+        let constraints = self.inner.learner_mut().into_iter().flat_map(|learner| &mut learner.constraints);
+        for (constraint, controller) in constraints.zip(&mut self.controllers) {
             constraint.observe(rollout);
             let multiplier = controller.step(&self.config, constraint.level, constraint.limit);
             metrics.set(&multiplier_name(&constraint.name), multiplier);
@@ -111,13 +112,7 @@ impl Algorithm for PidLagrangian {
         self.inner.update(rollout, metrics)
     }
 
-    fn learner(&self) -> &ActorCritic {
-        self.inner.learner()
-    }
-
-    fn learner_mut(&mut self) -> &mut ActorCritic {
-        self.inner.learner_mut()
-    }
+    wrapper_accessors!();
 
     fn save(&self, archive: &mut Archive) -> Result<()> {
         for (i, controller) in self.controllers.iter().enumerate() {

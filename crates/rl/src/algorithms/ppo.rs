@@ -21,7 +21,7 @@ use tony_nn::{Adam, clip_norm};
 use tony_run::{Archive, Metrics, Plan, choices, settings};
 
 use crate::actor_critic::{ActorCritic, Constrained, shuffled};
-use crate::algorithm::{Algorithm, CostWeights};
+use crate::algorithm::{Algorithm, CostWeights, learner_accessors};
 use crate::critic::{load_adam, save_adam};
 use crate::passes::{self, Pass, Verdict};
 use crate::policy::Batch;
@@ -151,13 +151,7 @@ impl Algorithm for Ppo {
         self.learner.finish(rollout, &estimates, &old, metrics)
     }
 
-    fn learner(&self) -> &ActorCritic {
-        &self.learner
-    }
-
-    fn learner_mut(&mut self) -> &mut ActorCritic {
-        &mut self.learner
-    }
+    learner_accessors!();
 
     fn weigh_costs(&mut self, weights: CostWeights) -> Result<()> {
         self.weights = weights;

@@ -20,7 +20,7 @@ use tony_run::{Metrics, Plan};
 
 use crate::Result;
 use crate::actor_critic::{ActorCritic, Constrained};
-use crate::algorithm::{Algorithm, CostWeights};
+use crate::algorithm::{Algorithm, CostWeights, learner_accessors};
 use crate::policy::Batch;
 use crate::rollout::Rollout;
 use crate::trust_region::{self, damped_fisher, inverse_fisher, line_search, surrogate_change};
@@ -70,13 +70,7 @@ impl Algorithm for Trpo {
         self.learner.finish(rollout, &estimates, &old, metrics)
     }
 
-    fn learner(&self) -> &ActorCritic {
-        &self.learner
-    }
-
-    fn learner_mut(&mut self) -> &mut ActorCritic {
-        &mut self.learner
-    }
+    learner_accessors!();
 
     fn weigh_costs(&mut self, weights: CostWeights) -> Result<()> {
         self.weights = weights;
