@@ -48,7 +48,7 @@ pub fn measure(task: &Task, actor: &dyn Actor, env: &mut dyn Env) -> Result<(Eva
     let &Task { episodes, recorded, seed, steps, .. } = task;
     let spec = env.spec().clone();
     let mut recorders: Vec<Recorder> = Vec::new();
-    let sums = tony_rl::evaluate(actor, env, episodes, seed, &mut |episode, env, step, costs| {
+    let sums = tony_rl::evaluate(actor, env, episodes, seed, &mut |episode, env, step, _, costs| {
         if episode >= recorded {
             return;
         }

@@ -1,6 +1,6 @@
 //! Environments by name.
 
-use crate::classic::{CartPole, Pendulum};
+use crate::classic::{CartPole, OptionPoint, Pendulum};
 use crate::locomotion::{self, Locomotion, half_cheetah, hopper, swimmer};
 use crate::probe::{self, Probe};
 use crate::safety_gym::robots::{Robot, car, point};
@@ -40,6 +40,7 @@ pub struct Listing {
 pub(crate) enum Task {
     CartPole,
     Pendulum,
+    OptionPoint,
     Locomotion(&'static locomotion::Task),
     SafetyGym(fn() -> Robot, fn() -> task::Task),
     Probe(&'static probe::Task),
@@ -62,6 +63,7 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
     Ok(match listing.task {
         Task::CartPole => Box::new(CartPole::new()),
         Task::Pendulum => Box::new(Pendulum::new()),
+        Task::OptionPoint => Box::new(OptionPoint::new()),
         Task::Locomotion(task) => Box::new(Locomotion::new(task, context.library(listing.name)?)?),
         Task::SafetyGym(robot, task) => Box::new(SafetyGym::new(robot(), task(), context.library(listing.name)?)?),
         Task::Probe(task) => Box::new(Probe::new(task)),
@@ -100,6 +102,14 @@ const LIST: &[Listing] = &[
         needs_mujoco: false,
         random: true,
         task: Task::Pendulum,
+    },
+    Listing {
+        name: "OptionPoint-v0",
+        family: "classic",
+        summary: "move a point in the plane; nothing is to be gained, so that options can be found",
+        needs_mujoco: false,
+        random: true,
+        task: Task::OptionPoint,
     },
     locomotion(&half_cheetah::TASK),
     locomotion(&hopper::TASK),

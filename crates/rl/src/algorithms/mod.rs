@@ -1,17 +1,20 @@
 //! The algorithms: one file each, one line each below.
 
 pub mod cpo;
+pub mod diayn;
 pub mod pid_lagrangian;
 pub mod ppo;
 mod presets;
 pub mod trpo;
+pub mod valor;
+pub mod vic;
 
 use tony_env::Spec;
 use tony_run::{Field, Layer, Plan, Settings, nearest};
 
 use crate::actor_critic::{self, Constrained};
 use crate::algorithm::Algorithm;
-use crate::{Error, Result, constraint, critic, train, trust_region};
+use crate::{Error, Result, constraint, critic, options, train, trust_region};
 use pid_lagrangian::PidLagrangian;
 pub use presets::Preset;
 
@@ -41,6 +44,11 @@ const PPO: &[fn() -> Vec<Field>] = &[ppo::Config::fields];
 const TRPO: &[fn() -> Vec<Field>] = &[trust_region::Config::fields];
 const PPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[ppo::Config::fields, pid_lagrangian::Config::fields];
 const TRPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[trust_region::Config::fields, pid_lagrangian::Config::fields];
+
+/// Groups of settings that every option-discovery algorithm has.
+const OPTIONS: &[fn() -> Vec<Field>] = &[train::Config::fields, options::Config::fields];
+const PATH_DECODER: &[fn() -> Vec<Field>] = &[valor::Config::fields];
+const STATE_DECODER: &[fn() -> Vec<Field>] = &[vic::Config::fields];
 
 /// Every algorithm.
 const ENTRIES: &[Entry] = &[
@@ -113,6 +121,36 @@ const ENTRIES: &[Entry] = &[
         presets: presets::CPO,
         groups: &[ON_POLICY, TRPO],
         build: |plan, spec, seed| Ok(Box::new(cpo::Cpo::new(plan, spec, seed)?)),
+    },
+    Entry {
+        name: "valor",
+        title: "Variational Autoencoding Learning of Options by Reinforcement",
+        family: "option discovery",
+        summary: "options that a decoder can tell apart by how a path moves",
+        paper: "Achiam et al. 2018",
+        presets: presets::VALOR,
+        groups: &[OPTIONS, PATH_DECODER],
+        build: |plan, spec, seed| Ok(Box::new(valor::Valor::new(plan, spec, seed)?)),
+    },
+    Entry {
+        name: "vic",
+        title: "Variational Intrinsic Control",
+        family: "option discovery",
+        summary: "options that a decoder can tell apart by where a path ends",
+        paper: "Gregor et al. 2016",
+        presets: presets::VIC,
+        groups: &[OPTIONS, STATE_DECODER],
+        build: |plan, spec, seed| Ok(Box::new(vic::Vic::new(plan, spec, seed)?)),
+    },
+    Entry {
+        name: "diayn",
+        title: "Diversity Is All You Need",
+        family: "option discovery",
+        summary: "options that a decoder can tell apart by each state",
+        paper: "Eysenbach et al. 2019",
+        presets: presets::DIAYN,
+        groups: &[OPTIONS, STATE_DECODER],
+        build: |plan, spec, seed| Ok(Box::new(diayn::Diayn::new(plan, spec, seed)?)),
     },
 ];
 
