@@ -104,7 +104,7 @@ pub struct Paths<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Told {
     /// `log P_D` of the true context.
-    pub log_p: Vec<f32>,
+    pub log_p: Vec<f64>,
     /// Whether the true context was the most likely one.
     pub right: Vec<bool>,
 }
@@ -336,7 +336,7 @@ impl Told {
         for (logits, &truth) in logits.chunks_exact(contexts).zip(truth) {
             categorical::log_softmax(&logits[..choices], &mut log_p);
             let best = log_p.iter().fold(f64::NEG_INFINITY, |best, l| best.max(*l));
-            told.log_p.push(log_p[truth as usize] as f32);
+            told.log_p.push(log_p[truth as usize]);
             told.right.push(log_p[truth as usize] >= best);
         }
         told
@@ -344,7 +344,7 @@ impl Told {
 
     /// Mean of the logarithms (never the logarithm of the mean).
     pub fn mean_log_p(&self) -> f64 {
-        self.log_p.iter().map(|&l| f64::from(l)).sum::<f64>() / self.log_p.len().max(1) as f64
+        self.log_p.iter().sum::<f64>() / self.log_p.len().max(1) as f64
     }
 
     /// Share of right answers.
@@ -381,8 +381,8 @@ pub fn information_bits(mean_log_p: f64, active: usize) -> f64 {
 
 /// The advantage of VALOR and VIC: `log P_D(c|path)`, normalised over the batch, the same at each of a path's `steps` steps, and not
 /// discounted; plus that of the rewards.
-pub fn path_advantage(log_p: &[f32], steps: usize, rewards: Option<&[f32]>) -> Vec<f32> {
-    let mut column = log_p.to_vec();
+pub fn path_advantage(log_p: &[f64], steps: usize, rewards: Option<&[f32]>) -> Vec<f32> {
+    let mut column: Vec<f32> = log_p.iter().map(|&l| l as f32).collect();
     standardise(&mut column);
     let mut advantage: Vec<f32> = column.iter().flat_map(|&a| std::iter::repeat_n(a, steps)).collect();
     if let Some(rewards) = rewards {

@@ -68,8 +68,8 @@ impl Algorithm for Diayn {
 
 /// `sum_{t' >= t} gamma^{t'-t} (log P_D(c|s_t') + r_t')` of each row, `[paths, steps]`, from `log P_D` of each state, `[paths, steps + 1]`,
 /// and rewards, `[paths, steps]`. The last state, which no action follows, pays too.
-pub fn path_returns(log_p: &[f32], reward: &[f32], steps: usize, gamma: f64) -> Vec<f32> {
-    let mut signal = log_p.to_vec();
+pub fn path_returns(log_p: &[f64], reward: &[f32], steps: usize, gamma: f64) -> Vec<f32> {
+    let mut signal: Vec<f32> = log_p.iter().map(|&l| l as f32).collect();
     for (signal, reward) in signal.chunks_exact_mut(steps + 1).zip(reward.chunks_exact(steps)) {
         signal.iter_mut().zip(reward).for_each(|(s, r)| *s += r);
     }
