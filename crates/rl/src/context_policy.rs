@@ -500,7 +500,7 @@ mod tests {
                 let now = policy.distributions(&paths);
                 weighted + 0.25 * policy.entropy(&now) * 36.0
             };
-            for i in 0..grad.len() {
+            for (i, got) in grad.iter().enumerate() {
                 let at = policy.params[i];
                 let mut side = |h: f32| {
                     policy.params[i] = at + h;
@@ -510,11 +510,7 @@ mod tests {
                 };
                 let numeric = (side(1e-2) - side(-1e-2)) / 2e-2;
                 // As for the MLP policy: f32 log-probabilities leave 1e-3 in the difference, the curvature over 1e-2 about as much.
-                assert!(
-                    (numeric - f64::from(grad[i])).abs() < 2e-2 * (1.0 + numeric.abs()),
-                    "{i}: {numeric} {}",
-                    grad[i]
-                );
+                assert!((numeric - f64::from(*got)).abs() < 2e-2 * (1.0 + numeric.abs()), "{i}: {numeric} {got}");
             }
         }
     }

@@ -371,7 +371,7 @@ pub fn cross_entropy(logits: &[f32], contexts: usize, choices: usize, truth: &[u
 
 /// The curriculum: `min(int(1.5 K + 1), K_max)` once the mean log-probability has reached the threshold. At most one step a batch.
 pub fn next_contexts(active: usize, mean_log_p: f64, threshold: f64, most: usize) -> usize {
-    if mean_log_p >= threshold { ((3 * active + 2) / 2).min(most) } else { active }
+    if mean_log_p >= threshold { (3 * active / 2 + 1).min(most) } else { active }
 }
 
 /// Lower bound on the information in a path about its context, in bits: `(E log P_D + log K) / log 2`.

@@ -12,12 +12,14 @@ mod chart;
 mod compare;
 mod folder;
 mod html;
+mod options;
 mod replay;
 mod run;
 #[cfg(test)]
 mod tests;
 
 pub use compare::{Comparison, caution, compare_report};
+pub use options::{Traces, Watched};
 pub use replay::replay_page;
 pub use run::run_report;
 
@@ -51,6 +53,8 @@ pub struct RunReport {
     pub checkpoints: Vec<Saved>,
     /// Recorded episodes, oldest first.
     pub episodes: Vec<Recording>,
+    /// What each option does, where the run found options.
+    pub options: Option<Traces>,
     /// How the run ended, in words; empty while it goes on.
     pub ending: String,
 }
@@ -86,6 +90,9 @@ pub struct Evaluation {
     pub checkpoint: String,
     /// Number of episodes.
     pub episodes: usize,
+    /// Options of the policy: episode `i` followed option `i mod options`. None where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<usize>,
     /// Sum of rewards of an episode.
     #[serde(rename = "return")]
     pub total: Stat,
