@@ -110,8 +110,8 @@ pub fn lstm(lstm: &Lstm, params: &[f64], x: &[f64], lengths: &[usize], start: &[
                 seen.iter().enumerate().fold(bias, |sum, (i, x)| sum + x * params[i * 4 * hidden + column])
             };
             let sigmoid = |z: f64| 1.0 / (1.0 + libm::exp(-z));
-            for j in 0..hidden {
-                c[j] = sigmoid(z(1, j)) * c[j] + sigmoid(z(0, j)) * libm::tanh(z(2, j));
+            for (j, c) in c.iter_mut().enumerate() {
+                *c = sigmoid(z(1, j)) * *c + sigmoid(z(0, j)) * libm::tanh(z(2, j));
             }
             h = (0..hidden).map(|j| sigmoid(z(3, j)) * libm::tanh(c[j])).collect();
             outputs[row * hidden..][..hidden].copy_from_slice(&h);
