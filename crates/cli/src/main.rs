@@ -14,6 +14,7 @@ mod panel;
 mod play;
 mod progress;
 mod report;
+mod reproduce;
 mod resume;
 mod signals;
 mod train;
@@ -45,6 +46,7 @@ Examples:
   tony train cpo --help                        every setting of an algorithm
   tony resume runs/cpo-SafetyPointGoal1-0001   go on after an interruption, bit for bit
   tony compare runs/*                          honest comparison of many runs
+  tony reproduce cpo                           a paper's claims, measured, with verdicts
   tony doctor                                  what is here, and what would be missing";
 
 #[derive(Subcommand)]
@@ -56,6 +58,7 @@ enum Verb {
     Compare(compare::Args),
     List(list::Args),
     Check(check::Args),
+    Reproduce(reproduce::Args),
     Bench(bench::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -87,6 +90,7 @@ fn run() -> Result<Code> {
         Verb::Compare(args) => compare::run(&args, common),
         Verb::List(args) => list::run(&args, common),
         Verb::Check(args) => check::run(&args, common),
+        Verb::Reproduce(args) => reproduce::run(&args, common),
         Verb::Bench(args) => bench::run(&args, common),
         Verb::Doctor(args) => doctor::run(&args, common),
         Verb::Completions(args) => completions::run(&args),

@@ -101,7 +101,20 @@ fn lists() {
 #[test]
 fn help_teaches() {
     let place = Place::new();
-    for verb in ["", "train", "resume", "eval", "play", "compare", "list", "check", "bench", "doctor", "completions"] {
+    for verb in [
+        "",
+        "train",
+        "resume",
+        "eval",
+        "play",
+        "compare",
+        "list",
+        "check",
+        "reproduce",
+        "bench",
+        "doctor",
+        "completions",
+    ] {
         let help = place.tony(&format!("{verb} --help"));
         assert!(help.works().stdout.contains("Examples:"), "{verb}");
     }

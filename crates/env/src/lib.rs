@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod check;
+pub mod circle_gather;
 pub mod classic;
 pub mod frame;
 pub mod golden;

@@ -1,5 +1,6 @@
 //! Environments by name.
 
+use crate::circle_gather::{PointCircle, PointGather};
 use crate::classic::{CartPole, OptionPoint, Pendulum};
 use crate::locomotion::{self, Locomotion, half_cheetah, hopper, swimmer};
 use crate::probe::{self, Probe};
@@ -41,9 +42,18 @@ pub(crate) enum Task {
     CartPole,
     Pendulum,
     OptionPoint,
+    PointCircle,
+    PointGather,
     Locomotion(&'static locomotion::Task),
     SafetyGym(fn() -> Robot, fn() -> task::Task),
     Probe(&'static probe::Task),
+}
+
+impl Task {
+    /// Are there recordings of a program that the task was borrowed from?
+    pub(crate) fn has_reference(&self) -> bool {
+        matches!(self, Self::CartPole | Self::Pendulum | Self::Locomotion(_) | Self::SafetyGym(..))
+    }
 }
 
 /// All environments, by family.
@@ -64,6 +74,8 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
         Task::CartPole => Box::new(CartPole::new()),
         Task::Pendulum => Box::new(Pendulum::new()),
         Task::OptionPoint => Box::new(OptionPoint::new()),
+        Task::PointCircle => Box::new(PointCircle::new()),
+        Task::PointGather => Box::new(PointGather::new()),
         Task::Locomotion(task) => Box::new(Locomotion::new(task, context.library(listing.name)?)?),
         Task::SafetyGym(robot, task) => Box::new(SafetyGym::new(robot(), task(), context.library(listing.name)?)?),
         Task::Probe(task) => Box::new(Probe::new(task)),
@@ -110,6 +122,22 @@ const LIST: &[Listing] = &[
         needs_mujoco: false,
         random: true,
         task: Task::OptionPoint,
+    },
+    Listing {
+        name: "PointCircle-v0",
+        family: "circle_gather",
+        summary: "run round a wide circle, but stay between two walls",
+        needs_mujoco: false,
+        random: true,
+        task: Task::PointCircle,
+    },
+    Listing {
+        name: "PointGather-v0",
+        family: "circle_gather",
+        summary: "collect two apples, avoid eight bombs",
+        needs_mujoco: false,
+        random: true,
+        task: Task::PointGather,
     },
     locomotion(&half_cheetah::TASK),
     locomotion(&hopper::TASK),

@@ -194,6 +194,20 @@ impl ActorCritic {
         estimates
     }
 
+    /// How much longer the gradient of the reward's surrogate is than that of each constrained cost's, at the policy that collected the batch.
+    pub fn gradient_ratios(&mut self, rollout: &Rollout) -> Vec<f64> {
+        let Estimates { advantage, cost_advantages, .. } = self.estimate(rollout);
+        let (batch, most) = (Batch::all(rollout), self.config.max_grad_norm);
+        let mut grad = vec![0.0; self.policy.params().len()];
+        let mut length = |column: &[f32]| {
+            let scale = 1.0 / rollout.rows() as f32;
+            self.policy.gradient(&batch, &|row, _| scale * column[row], 0.0, &mut grad);
+            tony_nn::norm(&grad).min(most)
+        };
+        let reward = length(&advantage);
+        cost_advantages.iter().map(|column| reward / length(column).max(1e-8)).collect()
+    }
+
     /// Observations, `[rows, obs_dim]`, through the policy's normaliser, which the critics share.
     pub fn normalised<'a>(&self, obs: &'a [f32]) -> Cow<'a, [f32]> {
         self.policy.normaliser().map_or(Cow::Borrowed(obs), |normaliser| {

@@ -1,6 +1,6 @@
 //! [`Algorithm`]: what turns a batch of experience into a better policy.
 
-use tony_run::{Archive, Metrics};
+use tony_run::{Archive, Metrics, choices};
 
 use crate::actor_critic::{ActorCritic, Estimates};
 use crate::policy::Actor;
@@ -97,6 +97,18 @@ macro_rules! wrapper_accessors {
 }
 pub(crate) use wrapper_accessors;
 
+choices! {
+    /// How reward and cost share the gradient under multipliers.
+    pub enum Norm {
+        /// (A - lambda A_C) / (1 + lambda).
+        Sum = "sum",
+        /// (1 - lambda) A - lambda A_C, lambda at most 1.
+        Difference = "difference",
+        /// A - lambda A_C, lambda at most lagrangian.max.
+        Plain = "plain",
+    }
+}
+
 /// The objective `reward * A - sum_k costs[k] * A_k`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CostWeights {
@@ -110,6 +122,17 @@ impl CostWeights {
     /// The reward alone.
     pub fn none(constraints: usize) -> Self {
         Self { reward: 1.0, costs: vec![0.0; constraints] }
+    }
+
+    /// Under one multiplier a constraint (PID Lagrangian paper, section 5.2).
+    pub fn lagrangian(norm: Norm, multipliers: &[f64]) -> Self {
+        let sum: f64 = multipliers.iter().sum();
+        let (reward, scale) = match norm {
+            Norm::Sum => (1.0 / (1.0 + sum), 1.0 / (1.0 + sum)),
+            Norm::Difference => (1.0 - sum, 1.0),
+            Norm::Plain => (1.0, 1.0),
+        };
+        Self { reward, costs: multipliers.iter().map(|m| m * scale).collect() }
     }
 
     /// One advantage column for reward and costs together.

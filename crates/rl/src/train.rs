@@ -30,6 +30,8 @@ settings! {
         "steps_per_update" steps_per_update: usize = 20_000, (1..=100_000_000);
         /// Updates that share a line of the records, as means. A checkpoint falls on such a line.
         "log.updates" log_updates: u64 = 1, (1..=1_000_000);
+        /// Rewards are multiplied by this before the algorithm sees them; returns are told unscaled.
+        "reward.scale" reward_scale: f64 = 1.0, (1e-9..=1e9);
         /// A time limit of episodes in training, shorter than the task's own; none: the task's.
         "episode_steps" episode_steps: Option<usize> = None, if |steps| steps.is_none_or(|n| n > 0), "none, or a whole number, at least 1";
         /// Seconds between checkpoints, at least; the last update is always committed.
@@ -179,6 +181,9 @@ impl Trainer {
         let in_update = |error: Error| error.in_update(self.updates + 1);
         if let Some((quantity, row)) = self.rollout.first_non_finite() {
             return Err(in_update(Error::non_finite(quantity, row)));
+        }
+        if self.config.reward_scale != 1.0 {
+            self.rollout.reward.iter_mut().for_each(|reward| *reward *= self.config.reward_scale as f32);
         }
         let mut metrics = Metrics::new();
         let flops = tony_nn::flop_count();

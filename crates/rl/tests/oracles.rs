@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
+use tony_rl::algorithm::Norm;
 use tony_rl::algorithms::cpo::{Case, Model, Step, solve};
-use tony_rl::algorithms::pid_lagrangian::{Config, Control, Controller, Norm};
+use tony_rl::algorithms::pid_lagrangian::{Config, Control, Controller};
 
 /// The committed extract of an oracle, then, where it is at hand, the whole of it.
 fn oracle(extract: &str, name: &str, rows: &str) -> Vec<Vec<Value>> {

@@ -3,8 +3,7 @@
 
 use tony_env::{Context, Spec};
 use tony_random::Stream;
-use tony_rl::algorithm::{Algorithm, CostWeights};
-use tony_rl::algorithms::pid_lagrangian::{Norm, weights};
+use tony_rl::algorithm::{Algorithm, CostWeights, Norm};
 use tony_rl::algorithms::{self, ppo};
 use tony_rl::policy::{Batch, Scratch};
 use tony_rl::rollout::{End, Episode, Rollout};
@@ -117,7 +116,7 @@ fn no_finished_episode_keeps_the_last_cost() {
 
 #[test]
 fn multipliers_weigh_costs_as_the_paper_says() {
-    let of = |norm, multipliers: &[f64]| weights(norm, multipliers);
+    let of = |norm, multipliers: &[f64]| CostWeights::lagrangian(norm, multipliers);
     assert_eq!(of(Norm::Sum, &[3.0]), CostWeights { reward: 0.25, costs: vec![0.75] });
     assert_eq!(of(Norm::Sum, &[1.0, 2.0]), CostWeights { reward: 0.25, costs: vec![0.25, 0.5] });
     assert_eq!(of(Norm::Difference, &[0.25]), CostWeights { reward: 0.75, costs: vec![0.25] });
@@ -155,4 +154,39 @@ fn the_clipped_weight_is_the_derivative_of_the_clipped_surrogate() {
     // A cost enters with a negative weight, and its clip is then the pessimistic one: max(r A_C, clip(r) A_C).
     assert_eq!(-ppo::clipped_surrogate(1.5, -1.0, 0.1), 1.5);
     assert_eq!(-ppo::clipped_surrogate(1.5, 1.0, 0.1), -1.1);
+}
+
+/// With `beta` the cost's weight grows with the rewards, so a reward scale changes no direction; without, it does.
+#[test]
+fn with_beta_the_scale_of_the_rewards_changes_nothing() {
+    let moved = |scale: f32, settings: &[&str]| {
+        let fixed =
+            ["standardise=false", "lagrangian.init=1", "pid.kp=0", "pid.ki=0", "pid.kd=0", "gamma=0", "cost.gamma=0"];
+        let words: Vec<&str> = fixed.iter().chain(settings).copied().collect();
+        let mut trpo = build("trpo-pid", &words);
+        let mut rollout = experience(trpo.as_ref(), 600, 50);
+        rollout.reward.iter_mut().for_each(|reward| *reward *= scale);
+        let before = trpo.learner().unwrap().policy.params().to_vec();
+        let mut metrics = Metrics::new();
+        // The average over updates starts at 1; after fifty it has forgotten that to half a per cent.
+        for _ in 0..50 {
+            let mut batch = rollout.clone();
+            batch.update = 0;
+            trpo.learner_mut().unwrap().policy.params_mut().copy_from_slice(&before);
+            trpo.update(&batch, &mut metrics).unwrap();
+        }
+        let after = trpo.learner().unwrap().policy.params();
+        let step: Vec<f32> = after.iter().zip(&before).map(|(a, b)| a - b).collect();
+        (step, metrics.get("Train/Beta"))
+    };
+    let cosine = |a: &[f32], b: &[f32]| tony_nn::dot(a, b) / tony_nn::norm(a) / tony_nn::norm(b);
+    let wide = ["lagrangian.beta=true", "lagrangian.beta.max=1000"];
+    let ((one, beta_one), (ten, beta_ten)) = (moved(1.0, &wide), moved(10.0, &wide));
+    let ratio = beta_ten.unwrap() / beta_one.unwrap();
+    // 0.9^50 of the start is left, of a ratio of one.
+    assert!((ratio - 10.0).abs() < 0.1, "{ratio}");
+    // The untrained critic is a tenth of the advantages and does not grow with the rewards.
+    assert!(cosine(&one, &ten) > 0.99, "{}", cosine(&one, &ten));
+    let (plain_one, plain_ten) = (moved(1.0, &[]).0, moved(10.0, &[]).0);
+    assert!(cosine(&plain_one, &plain_ten) < 0.9, "{}", cosine(&plain_one, &plain_ten));
 }

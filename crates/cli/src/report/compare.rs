@@ -356,7 +356,7 @@ fn curves(runs: &[RunReport], groups: &[&Group]) -> Vec<String> {
 }
 
 /// Interquartile mean and interval over runs, on steps that all of them reached.
-fn over_seeds(runs: &[&RunReport], metric: &str) -> Vec<Point> {
+pub(super) fn over_seeds(runs: &[&RunReport], metric: &str) -> Vec<Point> {
     let curve = |run: &&RunReport| -> Vec<(f64, f64)> {
         run.metrics.iter().filter_map(|row| Some((finite(row, "steps")?, finite(row, metric)?))).collect()
     };

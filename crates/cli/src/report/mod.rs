@@ -6,6 +6,7 @@
 //!
 //! - [`RunReport::from_folder`] gathers what a run folder holds, [`run_report`] makes its page.
 //! - [`Comparison::new`] compares runs, its JSON is what `tony compare --json` prints, [`compare_report`] makes its page.
+//! - [`reproduction`] shows the claims of a paper beside what was measured.
 //! - [`replay_page`] shows recorded episodes alone.
 
 mod chart;
@@ -14,6 +15,7 @@ mod folder;
 mod html;
 mod options;
 mod replay;
+mod reproduction;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -21,7 +23,8 @@ mod tests;
 pub use compare::{Comparison, caution, compare_report};
 pub use options::{Traces, Watched};
 pub use replay::replay_page;
-pub use run::run_report;
+pub use reproduction::{Reproduction, reproduction};
+pub use run::{is_metric, run_report};
 
 use serde::{Deserialize, Serialize};
 use tony_env::recording::Recording;

@@ -29,6 +29,27 @@ const KNOWN: [Known; 10] = [
     Known { metric: "Time/FPS", title: "Speed", unit: "environment steps/s", colour: 4 },
 ];
 
+/// Quantities of some algorithm that have no chart of their own.
+const OTHERS: [&str; 9] = [
+    "Train/Lambda",
+    "Train/LR",
+    "Train/Passes",
+    "Time/Physics",
+    "Time/Policy",
+    "Time/Update",
+    "steps",
+    "updates",
+    "seconds",
+];
+
+/// Does some training log a quantity of this name? Costs, multipliers and critics have one a channel.
+pub fn is_metric(name: &str) -> bool {
+    let of_channel = |stem: &str| name.strip_prefix(stem).is_some_and(|channel| channel.len() > 1);
+    KNOWN.iter().any(|known| known.metric == name)
+        || OTHERS.contains(&name)
+        || ["Cost/", "Metrics/LagrangeMultiplier/", "Value/ExplainedVariance/"].into_iter().any(of_channel)
+}
+
 /// The page.
 pub fn run_report(input: &RunReport) -> String {
     let title = format!("{} on {}", input.title, input.env);

@@ -109,7 +109,7 @@ pub fn compare(name: &str, files: &[PathBuf], tolerance: Option<f64>, context: &
     if listing.needs_mujoco {
         context.library(listing.name)?;
     }
-    if let Task::Probe(_) | Task::OptionPoint = listing.task {
+    if !listing.task.has_reference() {
         return Err(Error::NoRecordings { env: listing.name.to_owned() });
     }
     let report = |file: &PathBuf| {
@@ -122,7 +122,7 @@ pub fn compare(name: &str, files: &[PathBuf], tolerance: Option<f64>, context: &
                     let library = context.library(listing.name)?;
                     safety::replay(SafetyGym::new(robot(), task(), library)?, library, &recording)
                 }
-                Task::Probe(_) | Task::OptionPoint => Err(Error::NoRecordings { env: listing.name.to_owned() }),
+                _ => Err(Error::NoRecordings { env: listing.name.to_owned() }),
             }
         });
         let file = file.display().to_string();

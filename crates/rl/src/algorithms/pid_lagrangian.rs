@@ -9,13 +9,14 @@
 //! `ppo-lag` and `trpo-lag` are integral control as users compare it: Adam on the multiplier (OmniSafe), or on its softplus parameter
 //! (Safety Gym). `ppo-pid` and `trpo-pid` are the full controller.
 //!
-//! Omitted: the reward-scale invariance `beta` of section 7, the recurrent network.
+//! Omitted: the recurrent network; the second form of `beta`, from the KL divergences of two trial updates.
 //!
 //! | paper | here |
 //! |---|---|
 //! | `J_C`, `d`, `Delta` | `cost`, `limit`, `delta` |
 //! | `I`, `K_I` | `integral`, `pid.ki` (inside the integral, as in the published code) |
 //! | `K_P`, `K_D` | `pid.kp` on a smoothed `Delta`, `pid.kd` on the delayed rise of a smoothed cost |
+//! | `beta_k` (section 7) | `lagrangian.beta`, [`Controller::balance`] |
 //! | `lambda`, `u = lambda / (1 + lambda)` (section 5.2) | `multiplier`, [`Norm::Sum`] |
 
 use std::collections::VecDeque;
@@ -23,7 +24,7 @@ use std::collections::VecDeque;
 use tony_run::{Archive, Metrics, Plan, choices, settings};
 
 use crate::Result;
-use crate::algorithm::{Algorithm, CostWeights, wrapper_accessors};
+use crate::algorithm::{Algorithm, CostWeights, Norm, wrapper_accessors};
 use crate::constraint::multiplier_name;
 use crate::rollout::Rollout;
 
@@ -36,18 +37,6 @@ choices! {
         Adam = "adam",
         /// Adam on p, multiplier = softplus(p) (Safety Gym's agents).
         Softplus = "softplus",
-    }
-}
-
-choices! {
-    /// How reward and cost share the gradient.
-    pub enum Norm {
-        /// (A - lambda A_C) / (1 + lambda).
-        Sum = "sum",
-        /// (1 - lambda) A - lambda A_C, lambda at most 1.
-        Difference = "difference",
-        /// A - lambda A_C, lambda at most lagrangian.max.
-        Plain = "plain",
     }
 }
 
@@ -64,6 +53,11 @@ settings! {
         "lagrangian.norm" norm: Norm = Norm::Sum;
         /// Largest multiplier under `plain`.
         "lagrangian.max" max: f64 = 100.0, (0.0..=1e12);
+        /// Multiply a cost's gradient by how much longer the reward's is (beta), so that no result depends on the rewards' scale; needs
+        /// standardise=false.
+        "lagrangian.beta" beta: bool = false;
+        /// An update's ratio of the two lengths is held between 1 / this and this before it is averaged over updates.
+        "lagrangian.beta.max" beta_max: f64 = 10.0, (1.0..=1e9);
         /// Costs and limits are divided by this before they reach the controller; the gains act on the result.
         "pid.cost_scale" cost_scale: f64 = 1.0, (1e-6..=1e6);
         /// Proportional gain.
@@ -100,15 +94,21 @@ impl PidLagrangian {
 
 impl Algorithm for PidLagrangian {
     fn update(&mut self, rollout: &Rollout, metrics: &mut Metrics) -> Result<()> {
+        let Some(learner) = self.inner.learner_mut() else { return self.inner.update(rollout, metrics) };
+        let ratios = if self.config.beta { learner.gradient_ratios(rollout) } else { Vec::new() };
         let mut multipliers = Vec::with_capacity(self.controllers.len());
-        let constraints = self.inner.learner_mut().into_iter().flat_map(|learner| &mut learner.constraints);
-        for (constraint, controller) in constraints.zip(&mut self.controllers) {
+        for (constraint, controller) in learner.constraints.iter_mut().zip(&mut self.controllers) {
             constraint.observe(rollout);
             let multiplier = controller.step(&self.config, constraint.level, constraint.limit);
             metrics.set(&multiplier_name(&constraint.name), multiplier);
             multipliers.push(multiplier);
         }
-        self.inner.weigh_costs(weights(self.config.norm, &multipliers))?;
+        let mut weights = CostWeights::lagrangian(self.config.norm, &multipliers);
+        for ((weight, ratio), controller) in weights.costs.iter_mut().zip(ratios).zip(&mut self.controllers) {
+            *weight *= controller.balance(ratio, self.config.beta_max);
+            metrics.set("Train/Beta", controller.beta);
+        }
+        self.inner.weigh_costs(weights)?;
         self.inner.update(rollout, metrics)
     }
 
@@ -129,17 +129,6 @@ impl Algorithm for PidLagrangian {
     }
 }
 
-/// Weights of reward and costs in the policy's objective (section 5.2).
-pub fn weights(norm: Norm, multipliers: &[f64]) -> CostWeights {
-    let sum: f64 = multipliers.iter().sum();
-    let (reward, scale) = match norm {
-        Norm::Sum => (1.0 / (1.0 + sum), 1.0 / (1.0 + sum)),
-        Norm::Difference => (1.0 - sum, 1.0),
-        Norm::Plain => (1.0, 1.0),
-    };
-    CostWeights { reward, costs: multipliers.iter().map(|m| m * scale).collect() }
-}
-
 /// The controller of one constraint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Controller {
@@ -153,6 +142,8 @@ pub struct Controller {
     pub history: VecDeque<f64>,
     /// Last derivative term, before its gain.
     pub derivative: f64,
+    /// Average ratio of the lengths of the reward's and this cost's gradient.
+    pub beta: f64,
     /// Adam's moments and count.
     adam: [f64; 3],
 }
@@ -171,6 +162,7 @@ impl Controller {
             smoothed: 0.0,
             history: VecDeque::from([0.0]),
             derivative: 0.0,
+            beta: 1.0,
             adam: [0.0; 3],
         }
     }
@@ -216,6 +208,12 @@ impl Controller {
         multiplier
     }
 
+    /// Take in this update's ratio of gradient lengths; the factor of the cost's weight (section 7).
+    pub fn balance(&mut self, ratio: f64, most: f64) -> f64 {
+        self.beta = 0.9 * self.beta + 0.1 * ratio.clamp(1.0 / most, most);
+        self.beta
+    }
+
     /// Adam's step for the ascent direction `gradient` (beta 0.9 and 0.999, epsilon 1e-8).
     fn adam_step(&mut self, config: &Config, gradient: f64) -> f64 {
         let [m, v, t] = &mut self.adam;
@@ -228,18 +226,17 @@ impl Controller {
 
     fn save(&self, name: &str, archive: &mut Archive) -> Result<()> {
         let [m, v, t] = self.adam;
-        archive.put_f64(name, &[6], &[self.integral, self.proportional, self.smoothed, m, v, t])?;
-        let history: Vec<f64> = self.history.iter().copied().collect();
-        Ok(archive.put_f64(&format!("{name}.history"), &[history.len()], &history)?)
+        let mut state = vec![self.integral, self.proportional, self.smoothed, self.beta, m, v, t];
+        state.extend(&self.history);
+        Ok(archive.put_f64(name, &[state.len()], &state)?)
     }
 
     fn load(&mut self, name: &str, archive: &Archive) -> Result<()> {
-        let state = archive.f64(name, &[6])?;
-        [self.integral, self.proportional, self.smoothed] = [state[0], state[1], state[2]];
-        self.adam = [state[3], state[4], state[5]];
-        let name = format!("{name}.history");
-        let shape = archive.shape(&name).unwrap_or(&[1]).to_vec();
-        self.history = archive.f64(&name, &shape)?.into();
+        let length = archive.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(0).max(7);
+        let state = archive.f64(name, &[length])?;
+        [self.integral, self.proportional, self.smoothed, self.beta] = [state[0], state[1], state[2], state[3]];
+        self.adam = [state[4], state[5], state[6]];
+        self.history = state[7..].iter().copied().collect();
         Ok(())
     }
 }

@@ -1,0 +1,290 @@
+//! A recipe: which trainings show which claims of a paper, and the criteria, written down before anything runs.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use tony_rl::algorithms;
+use tony_run::{Layer, Plan, nearest};
+
+use super::experiments;
+use super::measure::{Criterion, Value};
+use crate::failure::{Failure, Result};
+use crate::report;
+
+/// The recipes that come with the program, by the paper's short name.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("cpo", include_str!("../../../../recipes/cpo.toml")),
+    ("pid_lagrangian", include_str!("../../../../recipes/pid_lagrangian.toml")),
+];
+
+/// How much may be spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Budget {
+    /// Half an hour on two cores.
+    Small,
+    /// The paper's own sizes.
+    Paper,
+}
+
+impl Budget {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        if self == Self::Small { "small" } else { "paper" }
+    }
+}
+
+/// What a recipe file says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Short name of the paper.
+    pub paper: String,
+    /// Its title.
+    pub title: String,
+    /// Authors, year, where it was published.
+    pub source: String,
+    /// What is reproduced here, what is not, and why.
+    pub about: String,
+    /// Seeds of every training and experiment, from 0.
+    pub seeds: usize,
+    /// Trainings.
+    #[serde(default)]
+    pub run: Vec<Run>,
+    /// Measurements without training.
+    #[serde(default)]
+    pub experiment: Vec<Experiment>,
+    /// What the paper claims, and what would show it.
+    pub claim: Vec<Claim>,
+    /// Curves to look at.
+    #[serde(default)]
+    pub figure: Vec<Figure>,
+}
+
+/// Trainings of one algorithm with one set of settings, one for each seed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Its name in this recipe.
+    pub id: String,
+    /// The algorithm.
+    pub algorithm: String,
+    /// The environment; without one, that of the run named in `like`.
+    pub env: Option<String>,
+    /// Steps in all; without, those of the run named in `like`.
+    pub steps: Option<u64>,
+    /// An earlier run of this recipe whose settings this one begins with.
+    pub like: Option<String>,
+    /// Settings as on the command line.
+    #[serde(default)]
+    pub settings: Vec<String>,
+    /// Seeds, where not the recipe's number.
+    pub seeds: Option<usize>,
+    /// What changes at the paper's own sizes.
+    pub paper: Option<Larger>,
+}
+
+/// What changes at the paper's own sizes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Larger {
+    /// Steps in all.
+    pub steps: Option<u64>,
+    /// Settings besides.
+    #[serde(default)]
+    pub settings: Vec<String>,
+    /// Seeds.
+    pub seeds: Option<usize>,
+}
+
+/// A measurement without training: see [`experiments`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Its name in this recipe and in [`experiments::ALL`].
+    pub id: String,
+    /// Seeds, where not the recipe's number.
+    pub seeds: Option<usize>,
+}
+
+/// A claim and what would show it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Claim {
+    /// What is claimed.
+    #[serde(rename = "claim")]
+    pub says: String,
+    /// What the paper (or, marked so, a reference run of its method) gives.
+    pub paper: String,
+    /// What is measured here, once for each seed.
+    pub value: Value,
+    /// Subtracted from it, seed by seed.
+    pub minus: Option<Value>,
+    /// Divides it, seed by seed.
+    pub over: Option<Value>,
+    /// When the claim counts as reproduced.
+    #[serde(flatten)]
+    pub criterion: Criterion,
+}
+
+/// One chart with a curve for each of several runs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    /// What is shown.
+    pub title: String,
+    /// The quantity.
+    pub metric: String,
+    /// Its unit.
+    #[serde(default)]
+    pub unit: String,
+    /// Ids of the runs.
+    pub runs: Vec<String>,
+    /// A line that values should stay below.
+    pub limit: Option<f64>,
+}
+
+/// A training of a recipe, resolved.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Id of its run.
+    pub id: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Its settings.
+    pub plan: Plan,
+}
+
+/// The recipe of a paper, or in a file; and its text.
+pub fn find(paper: &str) -> Result<(Recipe, String)> {
+    let (name, text) = if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == paper) {
+        ((*name).to_owned(), (*text).to_owned())
+    } else if Path::new(paper).extension().is_some_and(|extension| extension == "toml") {
+        let text = fs_err::read_to_string(paper).map_err(|error| Failure::usage("no_recipe", error))?;
+        (paper.to_owned(), text)
+    } else {
+        let names = || BUILT_IN.iter().map(|(name, _)| *name);
+        let known = names().collect::<Vec<_>>().join(", ");
+        return Err(Failure::unknown(
+            "unknown_paper",
+            format!("there is no recipe for `{paper}`; there are {known}, and files that end in .toml"),
+            paper,
+            nearest(paper, names()),
+            "tony reproduce --help",
+        ));
+    };
+    Ok((parse(&text).map_err(|failure| failure.at(format!("in the recipe {name}")))?, text))
+}
+
+/// Read a recipe and check all that can be checked without its trainings.
+pub fn parse(text: &str) -> Result<Recipe> {
+    let recipe: Recipe =
+        toml::from_str(text).map_err(|error| Failure::usage("bad_recipe", error.to_string().trim()))?;
+    recipe.check()?;
+    Ok(recipe)
+}
+
+impl Recipe {
+    fn check(&self) -> Result<()> {
+        let bad = |what: String| Err(Failure::usage("bad_recipe", what));
+        let ids: Vec<&str> = self.ids().collect();
+        for (i, id) in ids.iter().enumerate() {
+            if ids[..i].contains(id) {
+                return bad(format!("two runs or experiments are called `{id}`"));
+            }
+            if id.is_empty()
+                || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+                || id.starts_with('.')
+            {
+                return bad(format!("`{id}` is no name for a folder: letters, digits, `-`, `_` and `.` are"));
+            }
+        }
+        for experiment in &self.experiment {
+            if experiments::find(&experiment.id).is_none() {
+                let known: Vec<&str> = experiments::ALL.iter().map(|known| known.id).collect();
+                return bad(format!("there is no experiment `{}`; there are {}", experiment.id, known.join(", ")));
+            }
+        }
+        for claim in &self.claim {
+            claim.criterion.check().or_else(|what| bad(format!("the claim \"{}\": {what}", claim.says)))?;
+            for value in [Some(&claim.value), claim.minus.as_ref(), claim.over.as_ref()].into_iter().flatten() {
+                self.check_value(value).or_else(|what| bad(format!("the claim \"{}\": {what}", claim.says)))?;
+            }
+        }
+        for figure in &self.figure {
+            let missing = figure.runs.iter().find(|id| !self.run.iter().any(|run| &run.id == *id));
+            if let Some(id) = missing {
+                return bad(format!("the figure \"{}\" names a run `{id}`, which the recipe lacks", figure.title));
+            }
+            check_metric(&figure.metric).or_else(|what| bad(format!("the figure \"{}\": {what}", figure.title)))?;
+        }
+        Ok(())
+    }
+
+    fn check_value(&self, value: &Value) -> std::result::Result<(), String> {
+        match value {
+            Value::Run { run, metric, .. } => {
+                let known = self.run.iter().any(|known| &known.id == run);
+                known.then_some(()).ok_or_else(|| format!("it names a run `{run}`, which the recipe lacks"))?;
+                check_metric(metric)
+            }
+            Value::Experiment { experiment, value } => {
+                let known = self.experiment.iter().find(|known| &known.id == experiment);
+                let known = known.and_then(|known| experiments::find(&known.id));
+                let known =
+                    known.ok_or_else(|| format!("it names an experiment `{experiment}`, which the recipe lacks"))?;
+                if known.values.contains(&value.as_str()) {
+                    return Ok(());
+                }
+                Err(format!("`{experiment}` measures no `{value}`; it measures {}", known.values.join(", ")))
+            }
+        }
+    }
+
+    /// Names of all runs and experiments.
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        let runs = self.run.iter().map(|run| run.id.as_str());
+        runs.chain(self.experiment.iter().map(|experiment| experiment.id.as_str()))
+    }
+
+    /// Every training, seed by seed, so that early results are whole comparisons. Unknown algorithms, environments and settings are refused.
+    pub fn plan(&self, budget: Budget, seeds: Option<usize>) -> Result<Vec<Planned>> {
+        let mut planned = Vec::new();
+        for run in &self.run {
+            let place = |failure: Failure| failure.at(format!("in the run `{}` of the recipe {}", run.id, self.paper));
+            let larger = run.paper.clone().filter(|_| budget == Budget::Paper).unwrap_or_default();
+            let chain = self.chain(run).map_err(place)?;
+            let missing = |what: &str| place(Failure::usage("bad_recipe", format!("it has no {what}")));
+            let env = chain.iter().rev().find_map(|run| run.env.as_deref()).ok_or_else(|| missing("env"))?;
+            let steps = chain.iter().rev().find_map(|run| run.steps).ok_or_else(|| missing("steps"))?;
+            let entry = algorithms::find(&run.algorithm).map_err(|error| place(error.into()))?;
+            let listing = tony_env::find(env).map_err(|error| place(error.into()))?;
+            let settings: Vec<String> =
+                chain.iter().flat_map(|run| &run.settings).chain(&larger.settings).cloned().collect();
+            for seed in 0..seeds.or(larger.seeds).or(run.seeds).unwrap_or(self.seeds) as u64 {
+                let mut words = settings.clone();
+                words.extend([format!("steps={}", larger.steps.unwrap_or(steps)), format!("seed={seed}")]);
+                let layer = Layer::command_line(&words).map_err(|error| place(error.into()))?;
+                let plan = entry.resolve(listing.name, &[layer]).map_err(|error| place(error.into()))?;
+                planned.push(Planned { id: run.id.clone(), seed, plan });
+            }
+        }
+        planned.sort_by_key(|planned| planned.seed);
+        Ok(planned)
+    }
+
+    /// The run after those that it is like, the farthest first.
+    fn chain<'a>(&'a self, run: &'a Run) -> Result<Vec<&'a Run>> {
+        let mut chain = vec![run];
+        while let Some(like) = &chain[0].like {
+            let before = self.run.iter().take_while(|earlier| earlier.id != chain[0].id);
+            let earlier = before.into_iter().find(|earlier| &earlier.id == like).ok_or_else(|| {
+                Failure::usage("bad_recipe", format!("it is like `{like}`, and no run before it is called so"))
+            })?;
+            chain.insert(0, earlier);
+        }
+        Ok(chain)
+    }
+}
+
+fn check_metric(metric: &str) -> std::result::Result<(), String> {
+    report::is_metric(metric).then_some(()).ok_or_else(|| format!("no training logs a quantity `{metric}`"))
+}
