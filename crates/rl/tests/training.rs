@@ -152,10 +152,12 @@ fn settings_that_do_not_fit_are_refused_before_the_first_step() {
 #[test]
 fn every_preset_of_every_algorithm_resolves() {
     for entry in algorithms::list() {
+        // Options need paths; limits need a cost.
+        let env = if entry.family == "option discovery" { "OptionPoint" } else { "probe-cost" };
         for preset in entry.presets {
             let word = format!("preset={}", preset.name);
-            let plan = entry.resolve("probe-cost", &[Layer::command_line(&[word]).unwrap()]).unwrap();
-            let spec = tony_env::make("probe-cost", &Context::default()).unwrap().spec().clone();
+            let plan = entry.resolve(env, &[Layer::command_line(&[word]).unwrap()]).unwrap();
+            let spec = tony_env::make(env, &Context::default()).unwrap().spec().clone();
             entry.build(&plan, &spec, 0).unwrap();
             let values: BTreeMap<_, _> = preset.entries().copied().collect();
             for (key, value) in values {
