@@ -6,6 +6,7 @@ use crate::locomotion::{self, Locomotion, half_cheetah, hopper, swimmer};
 use crate::probe::{self, Probe};
 use crate::safety_gym::robots::{Robot, car, point};
 use crate::safety_gym::{SafetyGym, task};
+use crate::sparse::{CartpoleSwingup, NoisyTv, SparseHalfCheetah, SparseMountainCar};
 use crate::{Env, Error, Result};
 
 /// What an environment may need from outside.
@@ -46,6 +47,7 @@ pub(crate) enum Task {
     PointGather,
     Locomotion(&'static locomotion::Task),
     SafetyGym(fn() -> Robot, fn() -> task::Task),
+    Sparse(fn(&Context) -> Result<Box<dyn Env>>),
     Probe(&'static probe::Task),
 }
 
@@ -78,6 +80,7 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
         Task::PointGather => Box::new(PointGather::new()),
         Task::Locomotion(task) => Box::new(Locomotion::new(task, context.library(listing.name)?)?),
         Task::SafetyGym(robot, task) => Box::new(SafetyGym::new(robot(), task(), context.library(listing.name)?)?),
+        Task::Sparse(make) => make(context)?,
         Task::Probe(task) => Box::new(Probe::new(task)),
     })
 }
@@ -148,6 +151,23 @@ const LIST: &[Listing] = &[
     safety_gym("SafetyCarGoal0-v0", GOAL0, car, || task::goal(0)),
     safety_gym("SafetyCarGoal1-v0", GOAL1, car, || task::goal(1)),
     safety_gym("SafetyCarGoal2-v0", GOAL2, car, || task::goal(2)),
+    sparse("SparseMountainCar-v0", "swing out of a valley; only leaving it pays", |_| {
+        Ok(Box::new(SparseMountainCar::new()))
+    }),
+    sparse("CartpoleSwingup-v0", "swing a hanging pole up; only an upright one pays", |_| {
+        Ok(Box::new(CartpoleSwingup::new()))
+    }),
+    Listing {
+        needs_mujoco: true,
+        ..sparse(
+            "SparseHalfCheetah-v0",
+            "a two-legged plane animal runs; only being five metres ahead pays",
+            |context| Ok(Box::new(SparseHalfCheetah::new(context.library("SparseHalfCheetah-v0")?)?)),
+        )
+    },
+    sparse("NoisyTV-v0", "two rooms, one with a screen of noise; nothing pays: what does curiosity watch?", |_| {
+        Ok(Box::new(NoisyTv::new()))
+    }),
     probe(&probe::constant::TASK),
     probe(&probe::one_step_credit::TASK),
     probe(&probe::action::CONTINUOUS),
@@ -170,6 +190,10 @@ const fn safety_gym(
 ) -> Listing {
     let family = "safety_gym";
     Listing { name, family, summary, needs_mujoco: true, random: true, task: Task::SafetyGym(robot, task) }
+}
+
+const fn sparse(name: &'static str, summary: &'static str, make: fn(&Context) -> Result<Box<dyn Env>>) -> Listing {
+    Listing { name, family: "sparse", summary, needs_mujoco: false, random: true, task: Task::Sparse(make) }
 }
 
 const fn probe(task: &'static probe::Task) -> Listing {

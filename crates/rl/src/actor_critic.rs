@@ -111,7 +111,7 @@ pub enum Constrained {
 impl ActorCritic {
     /// Build from settings; initial weights come from the streams `init.*` of `seed`.
     pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
-        let (config, critic_config) = (plan.group::<Config>()?, plan.group()?);
+        let (config, critic_config) = (plan.group::<Config>()?, plan.group::<critic::Config>()?);
         if config.hidden.is_empty() || config.hidden.iter().any(|&n| n == 0 || n > 4096) {
             return Err(Error::Invalid {
                 what: format!("hidden = {:?} is no list of layer widths", config.hidden),
@@ -145,7 +145,8 @@ impl ActorCritic {
             .zip(names)
             .map(|(i, name)| {
                 let stream = &mut Stream::new(seed, "init.critic", i);
-                Critic::new(&name, &sizes, activation, init, config.adam_epsilon, stream)
+                let critic = Critic::new(&name, &sizes, activation, init, config.adam_epsilon, stream)?;
+                Ok(if critic_config.zero { critic.at_zero() } else { critic })
             })
             .collect::<Result<_>>()?;
         Ok(Self { policy: Box::new(policy), critics, constraints, config, critic_config })
@@ -300,12 +301,14 @@ pub fn shuffled(rows: usize, seed: u64, update: u64, pass: usize) -> Vec<u32> {
     order
 }
 
-/// Mean 0, standard deviation 1 (floored, so that a constant column becomes 0).
-pub fn standardise(column: &mut [f32]) {
+/// Mean 0, standard deviation 1 (floored, so that a constant column becomes 0). Returns the deviation that it had.
+pub fn standardise(column: &mut [f32]) -> f64 {
     centre(column);
     let variance = column.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / column.len().max(1) as f64;
-    let scale = 1.0 / (variance.sqrt() + 1e-8);
+    let deviation = variance.sqrt();
+    let scale = 1.0 / (deviation + 1e-8);
     column.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+    deviation
 }
 
 fn centre(column: &mut [f32]) {

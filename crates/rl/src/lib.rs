@@ -14,6 +14,7 @@ pub mod collector;
 pub mod constraint;
 mod context_policy;
 pub mod critic;
+pub mod dynamics;
 mod head;
 pub mod linear;
 pub mod options;
@@ -22,6 +23,7 @@ pub mod policy;
 pub mod returns;
 pub mod rollout;
 pub mod schedule;
+pub mod tabular;
 pub mod train;
 pub mod trust_region;
 

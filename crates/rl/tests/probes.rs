@@ -7,7 +7,7 @@ use tony_rl::policy::Scratch;
 use tony_rl::{Trainer, algorithms};
 use tony_run::{Control, Layer, Metrics};
 
-const UNCONSTRAINED: [&str; 2] = ["ppo", "trpo"];
+const UNCONSTRAINED: [&str; 3] = ["ppo", "trpo", "empi"];
 const CONSTRAINED: [&str; 5] = ["ppo-lag", "ppo-pid", "trpo-lag", "trpo-pid", "cpo"];
 
 /// Small networks and batches: a second of training each. Advantages keep their scale, so that multipliers have that of the rewards.
@@ -25,10 +25,10 @@ const SMALL: &[&str] = &[
 /// Train `updates` updates; returns the trainer and the last metrics.
 fn train(algorithm: &str, env: &str, updates: usize, settings: &[&str]) -> (Trainer, Vec<Metrics>) {
     let mut words: Vec<&str> = SMALL.to_vec();
-    words.extend(if algorithm.starts_with("ppo") {
-        &["lr=0.003", "lr.schedule=constant", "passes=10", "minibatch=100"][..]
-    } else {
-        &["critic.minibatch=100", "target_kl=0.1", "cg.damping=0.01"]
+    words.extend(match algorithm {
+        "empi" => &["lr=0.003", "minibatch=100", "critic.minibatch=100"][..],
+        ppo if ppo.starts_with("ppo") => &["lr=0.003", "lr.schedule=constant", "passes=10", "minibatch=100"],
+        _ => &["critic.minibatch=100", "target_kl=0.1", "cg.damping=0.01"],
     });
     words.extend(settings);
     let entry = algorithms::find(algorithm).unwrap();

@@ -8,7 +8,7 @@ use tony_env::{Context, Env, Spec, Step};
 use tony_rl::{Error, Trainer, algorithms};
 use tony_run::{Archive, Control, Layer};
 
-const ALGORITHMS: [&str; 7] = ["ppo", "ppo-lag", "ppo-pid", "trpo", "trpo-lag", "trpo-pid", "cpo"];
+const ALGORITHMS: [&str; 8] = ["ppo", "ppo-lag", "ppo-pid", "trpo", "trpo-lag", "trpo-pid", "cpo", "empi"];
 
 fn trainer(algorithm: &str, settings: &[&str]) -> Trainer {
     let words: Vec<&str> =

@@ -16,7 +16,7 @@ struct Known {
     colour: usize,
 }
 
-const KNOWN: [Known; 10] = [
+const KNOWN: [Known; 18] = [
     Known { metric: "Metrics/EpRet", title: "Return", unit: "reward per episode", colour: 0 },
     Known { metric: "Metrics/EpCost", title: "Cost", unit: "cost per episode", colour: 1 },
     Known { metric: "Metrics/LagrangeMultiplier", title: "Lagrange multiplier", unit: "", colour: 3 },
@@ -24,13 +24,28 @@ const KNOWN: [Known; 10] = [
     Known { metric: "Train/Entropy", title: "Policy entropy", unit: "nats", colour: 2 },
     Known { metric: "Train/StepFraction", title: "Accepted share of the trust-region step", unit: "", colour: 2 },
     Known { metric: "Train/OptimCase", title: "Case of the trust-region problem", unit: "0 to 4", colour: 2 },
+    Known { metric: "Empi/Bound", title: "Lower bound of the improvement", unit: "discounted return", colour: 2 },
+    Known { metric: "Empi/Promised", title: "Promised by the update before", unit: "discounted return", colour: 2 },
+    Known { metric: "Empi/Happened", title: "Happened since the update before", unit: "reward per episode", colour: 0 },
+    Known { metric: "Empi/Divergence", title: "Mean total variation distance of a step", unit: "", colour: 2 },
+    Known { metric: "Surprise/Raw", title: "Mean bonus before its coefficient", unit: "nats or distance", colour: 3 },
+    Known { metric: "Surprise/Eta", title: "Coefficient of the bonus", unit: "", colour: 3 },
+    Known { metric: "Surprise/NllAfter", title: "Surprise of the model after its fit", unit: "nats", colour: 3 },
+    Known { metric: "Surprise/Accepted", title: "Was the model's step accepted?", unit: "1 yes, 0 no", colour: 3 },
     Known { metric: "Value/ExplainedVariance", title: "Variance that the critic explains", unit: "share", colour: 2 },
     Known { metric: "Metrics/EpLen", title: "Episode length", unit: "steps", colour: 4 },
     Known { metric: "Time/FPS", title: "Speed", unit: "environment steps/s", colour: 4 },
 ];
 
 /// Quantities of some algorithm that have no chart of their own.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 16] = [
+    "Empi/Surrogate",
+    "Empi/Epsilon",
+    "Empi/Coefficient",
+    "Empi/Halvings",
+    "Surprise/NllBefore",
+    "Surprise/KL",
+    "Train/Beta",
     "Train/Lambda",
     "Train/LR",
     "Train/Passes",

@@ -143,10 +143,11 @@ impl Criterion {
 
     /// In words.
     pub fn words(&self) -> String {
+        let number = |x: f64| if x != 0.0 && x.abs() < 1e-3 { format!("{x:e}") } else { x.to_string() };
         match (self.at_least, self.at_most) {
-            (Some(low), Some(high)) => format!("from {low} to {high}"),
-            (Some(low), None) => format!("at least {low}"),
-            (None, Some(high)) => format!("at most {high}"),
+            (Some(low), Some(high)) => format!("from {} to {}", number(low), number(high)),
+            (Some(low), None) => format!("at least {}", number(low)),
+            (None, Some(high)) => format!("at most {}", number(high)),
             (None, None) => String::new(),
         }
     }

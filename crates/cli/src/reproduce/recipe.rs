@@ -13,8 +13,10 @@ use crate::report;
 
 /// The recipes that come with the program, by the paper's short name.
 const BUILT_IN: &[(&str, &str)] = &[
+    ("empi", include_str!("../../../../recipes/empi.toml")),
     ("cpo", include_str!("../../../../recipes/cpo.toml")),
     ("pid_lagrangian", include_str!("../../../../recipes/pid_lagrangian.toml")),
+    ("surprise", include_str!("../../../../recipes/surprise.toml")),
 ];
 
 /// How much may be spent.

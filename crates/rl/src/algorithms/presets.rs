@@ -139,6 +139,21 @@ pub(super) const PPO_LAG: &[Preset] = &[
 
 pub(super) const PPO_PID: &[Preset] = &[default(&[OMNISAFE_PPO]), paper(&[PID_PAPER])];
 
+/// Which bonus, `surprise=` says. The paper's critic makes one constrained step an update; here Adam fits one that starts at 0.
+const SURPRISE: Values = &[
+    ("steps_per_update", "5000"),
+    ("envs", "10"),
+    ("init", "glorot"),
+    ("normalise", "false"),
+    ("gamma", "0.995"),
+    ("cg.iterations", "10"),
+    ("cg.damping", "1e-5"),
+    NO_CLIPPING,
+    NO_REGULARISER,
+    ("critic.zero", "true"),
+    ("surprise.replay", "5000000"),
+];
+
 pub(super) const TRPO: &[Preset] = &[
     default(&[]),
     safety_gym(&[SAFETY_GYM, SAFETY_GYM_TRPO]),
@@ -162,6 +177,16 @@ pub(super) const TRPO: &[Preset] = &[
         ("line_search.trials", "10"),
         NO_REGULARISER,
     ]]),
+    Preset {
+        name: "surprise-classic",
+        summary: "the surprise paper's, SparseMountainCar and CartpoleSwingup",
+        values: &[SURPRISE, &[("hidden", "[32]")]],
+    },
+    Preset {
+        name: "surprise-locomotion",
+        summary: "the surprise paper's, SparseHalfCheetah",
+        values: &[SURPRISE, &[("hidden", "[64, 32]"), ("target_kl", "0.05")]],
+    },
 ];
 
 pub(super) const TRPO_LAG: &[Preset] =
@@ -212,3 +237,16 @@ pub(super) const VIC: &[Preset] =
     &[options(&[NO_ENTROPY]), paper(&[OPTIONS_PAPER, NO_ENTROPY]), point(&[POINT, NO_ENTROPY])];
 
 pub(super) const DIAYN: &[Preset] = &[options(&[]), paper(&[OPTIONS_PAPER]), point(&[POINT])];
+
+/// No settings were published.
+pub(super) const EMPI: &[Preset] = &[Preset {
+    name: "default",
+    summary: "ours",
+    values: &[&[
+        ("steps_per_update", "4000"),
+        ("log_std", "-0.5"),
+        ("normalise", "false"),
+        ("standardise", "false"),
+        NO_REGULARISER,
+    ]],
+}];
