@@ -62,6 +62,15 @@ fn killed_at_random_moments_equals_unbroken_with_a_replay() {
 }
 
 #[test]
+fn killed_at_random_moments_equals_unbroken_with_options() {
+    let place = Place::new();
+    let mut stream = Stream::new(3, "kill", 0);
+    // Recurrent, and with a threshold that the number of contexts passes on the way.
+    let settings = "--steps 31200 paths=40 envs=2 lstm=16 curriculum.threshold=0.5 checkpoint.seconds=0";
+    killed_is_unbroken(&place, &format!("train valor OptionPoint {settings}"), &mut stream);
+}
+
+#[test]
 fn killed_at_random_moments_equals_unbroken_with_costs_and_physics() {
     let place = Place::new();
     if !mujoco(&place) {

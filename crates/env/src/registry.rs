@@ -1,7 +1,7 @@
 //! Environments by name.
 
 use crate::circle_gather::{PointCircle, PointGather};
-use crate::classic::{CartPole, Pendulum};
+use crate::classic::{CartPole, OptionPoint, Pendulum};
 use crate::locomotion::{self, Locomotion, half_cheetah, hopper, swimmer};
 use crate::probe::{self, Probe};
 use crate::safety_gym::robots::{Robot, car, point};
@@ -42,6 +42,7 @@ pub struct Listing {
 pub(crate) enum Task {
     CartPole,
     Pendulum,
+    OptionPoint,
     PointCircle,
     PointGather,
     Locomotion(&'static locomotion::Task),
@@ -74,6 +75,7 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
     Ok(match listing.task {
         Task::CartPole => Box::new(CartPole::new()),
         Task::Pendulum => Box::new(Pendulum::new()),
+        Task::OptionPoint => Box::new(OptionPoint::new()),
         Task::PointCircle => Box::new(PointCircle::new()),
         Task::PointGather => Box::new(PointGather::new()),
         Task::Locomotion(task) => Box::new(Locomotion::new(task, context.library(listing.name)?)?),
@@ -115,6 +117,14 @@ const LIST: &[Listing] = &[
         needs_mujoco: false,
         random: true,
         task: Task::Pendulum,
+    },
+    Listing {
+        name: "OptionPoint-v0",
+        family: "classic",
+        summary: "move a point in the plane; nothing is to be gained, so that options can be found",
+        needs_mujoco: false,
+        random: true,
+        task: Task::OptionPoint,
     },
     Listing {
         name: "PointCircle-v0",

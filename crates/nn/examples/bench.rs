@@ -6,8 +6,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use tony_nn::{
-    Activation, Adam, Cholesky, Init, Mlp, Normaliser, Rows, Scratch, Trace, Workspace, flop_count, machine_gflops,
-    simd,
+    Activation, Adam, Cholesky, Init, Lstm, Mlp, Normaliser, Rows, Scratch, Sequences, Tape, Trace, Workspace,
+    flop_count, machine_gflops, simd,
 };
 use tony_random::Stream;
 
@@ -83,7 +83,8 @@ fn run(threads: usize) -> Result<(), Failure> {
             report("Adam", time(|| adam.step(&mut params, black_box(&grad), 1e-12)));
         }
     }
-    off_policy(peak)
+    off_policy(peak)?;
+    recurrent(peak)
 }
 
 /// What a gradient step of off-policy learning is made of: 256 rows of a state-action value with two layers of 256.
@@ -120,6 +121,38 @@ fn off_policy(peak: f64) -> Result<(), Failure> {
             report("its solution", time(|| factor.solve(black_box(&mut z))));
         }
         report("Polyak average", time(|| tony_nn::polyak(0.005, &params, black_box(&mut target))));
+    }
+    Ok(())
+}
+
+/// An LSTM layer over sequences of 65 steps, for as many sequences as the first column says.
+fn recurrent(peak: f64) -> Result<(), Failure> {
+    let lstm = Lstm::new(34, 64)?;
+    let mut stream = Stream::new(0, "bench", 1);
+    let mut params = vec![0.0; lstm.num_params()];
+    lstm.init(&mut params, &mut stream);
+    let (mut tape, mut scratch) = (Tape::default(), Scratch::default());
+    let (mut grad, mut state) = (vec![0.0; params.len()], vec![0.0; lstm.state_len()]);
+    for n in [1, 64, 200, 1_000] {
+        let lengths = vec![65; n];
+        let x: Vec<f32> = (0..65 * n * lstm.inputs()).map(|_| stream.normal() as f32).collect();
+        let (mut h, mut dx) = (vec![0.0; 65 * n * lstm.hidden()], vec![0.0; x.len()]);
+        let dh = h.iter().map(|_| stream.normal() as f32).collect::<Vec<_>>();
+        let sequences = Sequences { x: &x, lengths: &lengths, start: None, reverse: false };
+        let report = |what: &str, (seconds, flops): (f64, f64)| {
+            let gflops = flops / seconds * 1e-9;
+            let (us, share) = (seconds * 1e6, 100.0 * gflops / peak);
+            println!("{:<16}{n:>7}  {what:<22}{us:>12.2}{gflops:>10.1}{share:>8.1}", "LSTM 34, 64");
+        };
+        if n == 1 {
+            report("step", time(|| lstm.step(&params, &x[..34], black_box(&mut state), &mut scratch)));
+        }
+        report("forward", time(|| lstm.forward(&params, &sequences, black_box(&mut h), &mut tape)));
+        let both = time(|| {
+            lstm.forward(&params, &sequences, &mut h, &mut tape);
+            lstm.backward(&params, &dh, black_box(&mut grad), Some(&mut dx), &mut tape);
+        });
+        report("forward + backward", both);
     }
     Ok(())
 }

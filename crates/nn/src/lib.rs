@@ -1,4 +1,4 @@
-//! Small dense networks, fused on the CPU: what reinforcement learning spends its update in.
+//! Small dense and recurrent networks, fused on the CPU: what reinforcement learning spends its update in.
 //!
 //! Parameters, gradients and tangents are flat `f32` slices that the caller owns. Everything that is computed is a function of
 //! its inputs alone: the same bits for any number of threads and on any machine, because
@@ -42,6 +42,7 @@ mod cholesky;
 pub mod gaussian;
 mod init;
 mod kernels;
+mod lstm;
 mod mlp;
 mod normaliser;
 mod peak;
@@ -56,6 +57,7 @@ pub use adam::Adam;
 pub use cholesky::Cholesky;
 pub use init::Init;
 pub use kernels::tanh;
+pub use lstm::{Lstm, Sequences, Tape};
 pub use mlp::{Activation, Head, Mlp};
 pub use normaliser::Normaliser;
 pub use peak::{flop_count, machine_gflops};

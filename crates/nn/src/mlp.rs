@@ -201,7 +201,26 @@ impl Mlp {
         sums: &mut [f64],
         work: &mut Workspace,
     ) {
-        self.sweep(params, None, x, head, grad, sums, work);
+        self.sweep(params, None, x, head, grad, None, sums, work);
+    }
+
+    /// As [`Mlp::gradient`], and overwrite `dx` (n x in) with `J_x' dy` of each row: derivatives by the inputs, as they are after the
+    /// normaliser.
+    ///
+    /// # Panics
+    /// If a slice is not of the network's size, or an index is outside of the data.
+    #[allow(clippy::too_many_arguments)]
+    pub fn gradient_with_inputs(
+        &self,
+        params: &[f32],
+        x: &Rows,
+        head: &Head,
+        grad: &mut [f32],
+        dx: &mut [f32],
+        sums: &mut [f64],
+        work: &mut Workspace,
+    ) {
+        self.sweep(params, None, x, head, grad, Some(dx), sums, work);
     }
 
     /// Overwrite `out` with the sum over rows of `J' M J v`: a Gauss-Newton or Fisher product. `head(first, y, jv, sums)` gets `J v` in
@@ -221,7 +240,7 @@ impl Mlp {
         work: &mut Workspace,
     ) {
         self.check_params(v);
-        self.sweep(params, Some(v), x, head, out, sums, work);
+        self.sweep(params, Some(v), x, head, out, None, sums, work);
     }
 
     /// Outputs `y` and directional derivatives `jv = J v` of all rows (n x out each), by forward mode.
@@ -269,12 +288,13 @@ impl Mlp {
         x: &Rows,
         head: &Head,
         out: &mut [f32],
+        dx: Option<&mut [f32]>,
         sums: &mut [f64],
         work: &mut Workspace,
     ) {
         let n = self.check(params, x);
         self.check_params(out);
-        let (forward, first) = (self.flops_per_row(), 2 * self.layers[0].macs());
+        let (forward, first) = (self.flops_per_row(), if dx.is_some() { 0 } else { 2 * self.layers[0].macs() });
         let tangent = if v.is_some() { self.tangent_flops_per_row() } else { 0 };
         count_flops(n as u64 * (3 * forward - first + tangent));
         if n == 0 {
@@ -284,14 +304,14 @@ impl Mlp {
         }
         let path = path();
         self.pack(params, &mut work.padded);
-        self.pack_transposed(path, params, 1, &mut work.transposed);
+        self.pack_transposed(path, params, usize::from(dx.is_none()), &mut work.transposed);
         if let Some(v) = v {
             self.pack(v, &mut work.tangent);
         }
         let lanes = Lanes::of(n);
         work.reserve(self, lanes.count, sums.len());
         let (padded, transposed, tangent) = (&work.padded, &work.transposed, &work.tangent);
-        let body = |(l, lane): (usize, &mut Lane)| {
+        let body = |l: usize, lane: &mut Lane, mut dx: Option<&mut [f32]>| {
             lane.sums.fill(0.0);
             lane.grad.resize(padded.len());
             for (i, block) in blocks(lanes.range(l, n)).enumerate() {
@@ -309,13 +329,25 @@ impl Mlp {
                 let Lane { delta, y, dy, sums, .. } = &mut *lane;
                 head(first, &y[..size], &mut dy[..size], sums);
                 pad(&dy[..size], self.output(), stride(self.output()), &mut delta[0]);
-                self.backward_block(path, transposed, b, i == 0, lane);
+                let at = i * BLOCK * self.input();
+                let dx = dx.as_deref_mut().map(|dx| &mut dx[at..at + b * self.input()]);
+                self.backward_block(path, transposed, b, i == 0, dx, lane);
             }
         };
-        if lanes.parallel() {
-            work.lanes[..lanes.count].par_iter_mut().enumerate().for_each(body);
-        } else {
-            work.lanes[..lanes.count].iter_mut().enumerate().for_each(body);
+        let (used, parallel) = (&mut work.lanes[..lanes.count], lanes.parallel());
+        match dx {
+            Some(dx) => {
+                assert_eq!(dx.len(), n * self.input(), "derivatives of {n} inputs");
+                let size = lanes.rows * self.input();
+                let body = |(l, (lane, dx)): (usize, (&mut Lane, &mut [f32]))| body(l, lane, Some(dx));
+                if parallel {
+                    used.par_iter_mut().zip(dx.par_chunks_mut(size)).enumerate().for_each(body);
+                } else {
+                    used.iter_mut().zip(dx.chunks_mut(size)).enumerate().for_each(body);
+                }
+            }
+            None if parallel => used.par_iter_mut().enumerate().for_each(|(l, lane)| body(l, lane, None)),
+            None => used.iter_mut().enumerate().for_each(|(l, lane)| body(l, lane, None)),
         }
         // Lane after lane: the only order that does not depend on who finished first.
         let (total, rest) = work.lanes[..lanes.count].split_at_mut(1);
@@ -392,8 +424,16 @@ impl Mlp {
         }
     }
 
-    /// From the outputs' derivatives in `delta[0]` to the lane's gradient, which the `first` block overwrites.
-    fn backward_block(&self, path: Path, transposed: &[f32], b: usize, first: bool, lane: &mut Lane) {
+    /// From the outputs' derivatives in `delta[0]` to the lane's gradient, which the `first` block overwrites, and to the inputs' if wanted.
+    fn backward_block(
+        &self,
+        path: Path,
+        transposed: &[f32],
+        b: usize,
+        first: bool,
+        dx: Option<&mut [f32]>,
+        lane: &mut Lane,
+    ) {
         let Lane { activations, slopes, delta, grad, .. } = lane;
         let [d, next] = delta;
         let start = if first { Start::Zero } else { Start::Result };
@@ -407,11 +447,16 @@ impl Mlp {
             kernels::add_rows(path, delta, b, d_bias);
             let a = View { data: &activations[l], stride: inputs };
             kernels::product_transposed(path, layer.inputs, layer.outputs, b, a, delta, start, d_weights, outputs);
-            if l > 0 {
+            if l > 0 || dx.is_some() {
                 self.back(path, l, b, transposed, d, next);
-                self.chain(path, l, b, (activations, slopes), next);
+                if l > 0 {
+                    self.chain(path, l, b, (activations, slopes), next);
+                }
                 std::mem::swap(d, next);
             }
+        }
+        if let Some(dx) = dx {
+            unpad(d, stride(self.input()), self.input(), dx);
         }
     }
 

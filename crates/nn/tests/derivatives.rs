@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{ACTIVATIONS, ROWS, SHAPES, batch, forward, normals, params, wide};
-use tony_nn::{Activation, Mlp, Trace, Workspace};
+use common::{ACTIVATIONS, CELLS, LENGTHS, ROWS, SHAPES, batch, forward, normals, params, wide};
+use tony_nn::{Activation, Lstm, Mlp, Sequences, Tape, Trace, Workspace};
 use tony_random::Stream;
 
 /// Central differences in f64 are good to 1e-8 here. What is left is f32: up to 130 roundings of 6e-8 in a chain
@@ -106,6 +106,40 @@ fn gradient_is_the_derivative_of_the_loss_and_sums_are_complete() {
         let expected = loss(&p)[0];
         assert!((sums[0] - expected).abs() < TOLERANCE * (n as f64 * scale), "{mlp:?} {n}: {} for {expected}", sums[0]);
         assert_eq!(sums[1], (n * mlp.output()) as f64);
+    });
+}
+
+#[test]
+fn derivatives_by_the_inputs() {
+    cases(|mlp, n, stream| {
+        let p = params(mlp, stream);
+        let data = normals(n * mlp.input(), 1.0, stream);
+        let c = normals(n * mlp.output(), 1.0, stream);
+        let head = |first: usize, y: &[f32], dy: &mut [f32], _: &mut [f64]| {
+            let c = &c[first * mlp.output()..];
+            dy.iter_mut().zip(y).zip(c).for_each(|((dy, y), c)| *dy = c + y);
+        };
+        let (mut plain, mut grad, mut dx) = (vec![0.0; p.len()], vec![0.0; p.len()], vec![f32::NAN; data.len()]);
+        let (x, mut work) = (tony_nn::Rows::all(&data, mlp.input()), Workspace::default());
+        mlp.gradient_with_inputs(&p, &x, &head, &mut grad, &mut dx, &mut [], &mut work);
+        mlp.gradient(&p, &x, &head, &mut plain, &mut [], &mut work);
+        assert!(plain == grad);
+        let scale = largest(wide(&dx)).max(1.0);
+        let (p, data) = (wide(&p), wide(&data));
+        for i in some(data.len(), 8, stream) {
+            let row = i / mlp.input();
+            let loss = |x: &[f64]| {
+                let y = forward(mlp, &p, x);
+                vec![y.iter().zip(&c[row * mlp.output()..]).map(|(y, c)| y * (f64::from(*c) + y / 2.0)).sum()]
+            };
+            let x = &data[row * mlp.input()..][..mlp.input()];
+            let expected = partial(step(mlp), x, i % mlp.input(), loss);
+            assert!(
+                (f64::from(dx[i]) - expected).abs() < TOLERANCE * scale,
+                "{mlp:?} {n} {i}: {} for {expected}",
+                dx[i]
+            );
+        }
     });
 }
 
@@ -283,4 +317,71 @@ fn kernel_is_the_product_of_the_rows_gradients() {
             }
         }
     }
+}
+
+/// Every cell, lengths and direction: parameters, inputs, start and a stream of its own.
+fn cells(mut test: impl FnMut(&Lstm, [&[f32]; 3], &[usize], bool, &mut Stream)) {
+    for (s, &(inputs, hidden)) in CELLS.iter().enumerate() {
+        let lstm = Lstm::new(inputs, hidden).unwrap();
+        for lengths in LENGTHS {
+            for reverse in [false, true] {
+                let mut stream = Stream::new(s as u64, "cells", (2 * lengths.len() + usize::from(reverse)) as u64);
+                let scale = 1.0 / ((inputs + hidden) as f64).sqrt();
+                let p = normals(lstm.num_params(), scale, &mut stream);
+                let x = normals(lengths.iter().sum::<usize>() * inputs, 1.0, &mut stream);
+                let start = normals(lengths.len() * lstm.state_len(), 0.5, &mut stream);
+                test(&lstm, [&p, &x, &start], lengths, reverse, &mut stream);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_lstm_is_the_recurrence() {
+    cells(|lstm, [p, x, start], lengths, reverse, _| {
+        let rows: usize = lengths.iter().sum();
+        let mut h = vec![f32::NAN; rows * lstm.hidden()];
+        let mut tape = Tape::default();
+        lstm.forward(p, &Sequences { x, lengths, start: Some(start), reverse }, &mut h, &mut tape);
+        let expected = common::lstm(lstm, &wide(p), &wide(x), lengths, &wide(start), reverse);
+        for (h, expected) in h.iter().zip(&expected) {
+            assert!((f64::from(*h) - expected).abs() < TOLERANCE, "{lstm:?} {lengths:?}: {h} for {expected}");
+        }
+        lstm.forward(p, &Sequences { x, lengths, start: None, reverse }, &mut h, &mut tape);
+        let zeros = vec![0.0; start.len()];
+        let expected = common::lstm(lstm, &wide(p), &wide(x), lengths, &zeros, reverse);
+        assert!(h.iter().zip(&expected).all(|(h, expected)| (f64::from(*h) - expected).abs() < TOLERANCE));
+    });
+}
+
+#[test]
+fn backpropagation_through_time_is_the_derivative_of_the_loss() {
+    cells(|lstm, [p, x, start], lengths, reverse, stream| {
+        let rows: usize = lengths.iter().sum();
+        let c = normals(rows * lstm.hidden(), 1.0, stream);
+        let mut h = vec![0.0; c.len()];
+        let mut tape = Tape::default();
+        lstm.forward(p, &Sequences { x, lengths, start: Some(start), reverse }, &mut h, &mut tape);
+        // Loss: sum of c h + h^2 / 2, so that dh = c + h.
+        let dh: Vec<f32> = h.iter().zip(&c).map(|(h, c)| h + c).collect();
+        let (mut grad, mut dx) = (vec![f32::NAN; p.len()], vec![f32::NAN; x.len()]);
+        lstm.backward(p, &dh, &mut grad, Some(&mut dx), &mut tape);
+        let loss = |p: &[f64], x: &[f64]| {
+            let h = common::lstm(lstm, p, x, lengths, &wide(start), reverse);
+            vec![h.iter().zip(&c).map(|(h, c)| h * (f64::from(*c) + h / 2.0)).sum::<f64>()]
+        };
+        let (p, x) = (wide(p), wide(x));
+        let scale = largest(wide(&grad)).max(1.0);
+        for i in some(p.len(), 12, stream) {
+            let expected = partial(1e-5, &p, i, |p| loss(p, &x));
+            let got = f64::from(grad[i]);
+            assert!((got - expected).abs() < TOLERANCE * scale, "{lstm:?} {lengths:?} {i}: {got} for {expected}");
+        }
+        let scale = largest(wide(&dx)).max(1.0);
+        for i in some(x.len(), 12, stream) {
+            let expected = partial(1e-5, &x, i, |x| loss(&p, x));
+            let got = f64::from(dx[i]);
+            assert!((got - expected).abs() < TOLERANCE * scale, "{lstm:?} {lengths:?} x {i}: {got} for {expected}");
+        }
+    });
 }

@@ -20,6 +20,11 @@ pub trait Algorithm: Send {
     /// What collects the next batch, to load.
     fn actor_mut(&mut self) -> &mut dyn Actor;
 
+    /// Environment steps that it needs in a batch, where it says so itself; none: the setting `steps_per_update`.
+    fn steps_per_update(&self) -> Option<usize> {
+        None
+    }
+
     /// The policy, critics and constraints of an on-policy algorithm.
     fn learner(&self) -> Option<&ActorCritic> {
         None

@@ -248,9 +248,14 @@ fn settings_that_do_not_fit_are_refused_before_the_first_step() {
 #[test]
 fn every_preset_of_every_algorithm_resolves() {
     for entry in algorithms::list() {
+        // Options need paths; limits need a cost.
+        let env = match entry.name {
+            "valor" | "vic" | "diayn" => "OptionPoint",
+            "dqn" => "probe-action-discrete",
+            _ => "probe-cost",
+        };
         for preset in entry.presets {
             let word = format!("preset={}", preset.name);
-            let env = if entry.name == "dqn" { "probe-action-discrete" } else { "probe-cost" };
             let plan = entry.resolve(env, &[Layer::command_line(&[word]).unwrap()]).unwrap();
             let spec = tony_env::make(env, &Context::default()).unwrap().spec().clone();
             entry.build(&plan, &spec, 0).unwrap();

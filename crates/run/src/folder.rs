@@ -14,6 +14,7 @@ const MANIFEST: &str = "manifest.json";
 const METRICS: &str = "metrics.jsonl";
 const EXIT: &str = "exit.json";
 const EPISODES: &str = "episodes";
+const OPTIONS: &str = "options.json";
 const LOCK: &str = ".lock";
 
 /// Beginning of the name of a run folder that is being made.
@@ -153,6 +154,21 @@ impl RunView {
         let path = self.dir.join("report.html");
         disk::replace(&path, html.as_bytes())?;
         Ok(path)
+    }
+
+    /// Replaces `options.json`, what each option of the newest policy does, at once and returns its path.
+    pub fn write_options(&self, json: &str) -> Result<PathBuf> {
+        let path = self.dir.join(OPTIONS);
+        disk::replace(&path, json.as_bytes())?;
+        Ok(path)
+    }
+
+    /// The text of `options.json`; none where the run found no options.
+    pub fn options(&self) -> Result<Option<String>> {
+        match fs_err::read_to_string(self.dir.join(OPTIONS)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            text => Ok(Some(text?)),
+        }
     }
 
     /// Stores a recorded episode as `episodes/NAME.json` and returns its path.

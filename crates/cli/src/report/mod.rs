@@ -14,6 +14,7 @@ mod compare;
 mod divergence;
 mod folder;
 mod html;
+mod options;
 mod replay;
 mod reproduction;
 mod run;
@@ -21,6 +22,7 @@ mod run;
 mod tests;
 
 pub use compare::{Comparison, caution, compare_report};
+pub use options::{Traces, Watched};
 pub use replay::replay_page;
 pub use reproduction::{Reproduction, reproduction};
 pub use run::{is_metric, run_report};
@@ -55,6 +57,8 @@ pub struct RunReport {
     pub checkpoints: Vec<Saved>,
     /// Recorded episodes, oldest first.
     pub episodes: Vec<Recording>,
+    /// What each option does, where the run found options.
+    pub options: Option<Traces>,
     /// How the run ended, in words; empty while it goes on.
     pub ending: String,
 }
@@ -90,6 +94,9 @@ pub struct Evaluation {
     pub checkpoint: String,
     /// Number of episodes.
     pub episodes: usize,
+    /// Options of the policy: episode `i` followed option `i mod options`. None where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<usize>,
     /// Sum of rewards of an episode.
     #[serde(rename = "return")]
     pub total: Stat,

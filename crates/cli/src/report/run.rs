@@ -3,7 +3,7 @@
 use super::chart::{Chart, Point, SCRIPT, Series};
 use super::divergence::divergence;
 use super::html::{duration, escape, grouped, number, page, section, table};
-use super::{FINAL_UPDATES, Final, Row, RunReport, final_of, finite, replay};
+use super::{FINAL_UPDATES, Final, Row, RunReport, final_of, finite, options, replay};
 use tony_run::Stat;
 
 /// Quantities that are the axis or the clock, not a curve.
@@ -73,6 +73,7 @@ pub fn run_report(input: &RunReport) -> String {
         header(input, &title),
         verdict(input),
         tiles(input),
+        options::options(input),
         curves(input),
         divergence(input),
         replay(input),
@@ -226,6 +227,8 @@ fn lines([first, last]: [usize; 2]) -> String {
 fn tiles(input: &RunReport) -> String {
     let mut tiles: Vec<(String, String, &str)> = vec![("return".into(), "Metrics/EpRet".into(), "")];
     tiles.extend(costs(input).into_iter().map(|cost| (cost.name, cost.metric, "")));
+    tiles.push(("options".into(), "Options/K".into(), ""));
+    tiles.push(("decoder accuracy".into(), "Options/Accuracy".into(), ""));
     tiles.push(("episode length".into(), "Metrics/EpLen".into(), "steps"));
     tiles.push(("speed".into(), "Time/FPS".into(), "steps/s"));
     let tile = |(name, metric, unit): (String, String, &str)| {
@@ -260,6 +263,7 @@ fn curves(input: &RunReport) -> String {
     let mut drawn: Vec<&str> = NOT_CURVES.to_vec();
     // `Cost/cost` is the sum that `Metrics/EpCost` already shows.
     drawn.push("Cost/cost");
+    drawn.extend(options::DRAWN);
     for known in &KNOWN {
         let limit = costs.iter().find(|cost| cost.metric == known.metric).and_then(|cost| cost.limit);
         charts.extend(curve(input, known.metric, known.title, known.unit, known.colour, limit));
@@ -364,8 +368,9 @@ fn evaluation(input: &RunReport) -> String {
         "evaluation",
         "Evaluation",
         &format!(
-            "The most likely action in every step, {} fresh episodes, checkpoint {}.",
+            "The most likely action in every step, {} fresh episodes{}, checkpoint {}.",
             grouped(evaluation.episodes as i64),
+            evaluation.options.map(|n| format!(" of {n} options in turn")).unwrap_or_default(),
             escape(&evaluation.checkpoint)
         ),
         &table(&["sum over an episode", "mean", "95 % interval", "n", "limit", ""], &[1, 2, 3, 4], &rows),

@@ -54,12 +54,14 @@ fn a_run(algorithm: &str, seed: u64, cost: f64) -> RunReport {
             run: "r".into(),
             checkpoint: "0001000000".into(),
             episodes: 10,
+            options: None,
             total: stat(21.0),
             costs: vec![("hazards".into(), stat(20.0)), ("cost".into(), stat(23.0))],
             length: Stat { mean: 1000.0, lo: 1000.0, hi: 1000.0, n: 10 },
         }),
         checkpoints: vec![Saved { name: "0001000000".into(), steps: 1_000_000, updates: 50, policy: "ab12".into() }],
         episodes: vec![from_above(1000), from_the_side(400)],
+        options: None,
         ending: "finished".into(),
     }
 }

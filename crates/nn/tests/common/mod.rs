@@ -1,7 +1,7 @@
 //! A plain f64 network, to differentiate numerically.
 #![allow(dead_code)]
 
-use tony_nn::{Activation, Mlp, Normaliser};
+use tony_nn::{Activation, Lstm, Mlp, Normaliser};
 use tony_random::Stream;
 
 /// Outputs of one row, layer by layer as the parameters' layout says.
@@ -82,4 +82,45 @@ impl Batch {
         };
         self.index.iter().map(row).collect()
     }
+}
+
+/// Shapes of LSTM layers: widths below, at and beyond a vector and a tile.
+pub const CELLS: &[(usize, usize)] = &[(1, 1), (3, 5), (16, 16), (34, 64), (7, 33)];
+/// Lengths of sequences: one; equal; ragged in any order; more than a block, so that a block has unequal ends; more than one lane.
+pub const LENGTHS: &[&[usize]] = &[&[1], &[4, 4, 4], &[1, 5, 2, 9, 5], &RAGGED, &[3; 130]];
+const RAGGED: [usize; 70] = {
+    let mut lengths = [0; 70];
+    let mut i = 0;
+    while i < 70 {
+        lengths[i] = 1 + i * 5 % 7;
+        i += 1;
+    }
+    lengths
+};
+
+/// Outputs of all rows of an LSTM, `[rows][hidden]`, as its parameters' layout says.
+pub fn lstm(lstm: &Lstm, params: &[f64], x: &[f64], lengths: &[usize], start: &[f64], reverse: bool) -> Vec<f64> {
+    let (inputs, hidden) = (lstm.inputs(), lstm.hidden());
+    let mut outputs = vec![0.0; lengths.iter().sum::<usize>() * hidden];
+    let mut first = 0;
+    for (length, start) in lengths.iter().zip(start.chunks_exact(2 * hidden)) {
+        let (mut h, mut c) = (start[..hidden].to_vec(), start[hidden..].to_vec());
+        for time in 0..*length {
+            let row = first + if reverse { length - 1 - time } else { time };
+            let seen = [&x[row * inputs..][..inputs], &h].concat();
+            let z = |gate: usize, j: usize| {
+                let column = gate * hidden + j;
+                let bias = params[seen.len() * 4 * hidden + column];
+                seen.iter().enumerate().fold(bias, |sum, (i, x)| sum + x * params[i * 4 * hidden + column])
+            };
+            let sigmoid = |z: f64| 1.0 / (1.0 + libm::exp(-z));
+            for (j, c) in c.iter_mut().enumerate() {
+                *c = sigmoid(z(1, j)) * *c + sigmoid(z(0, j)) * libm::tanh(z(2, j));
+            }
+            h = (0..hidden).map(|j| sigmoid(z(3, j)) * libm::tanh(c[j])).collect();
+            outputs[row * hidden..][..hidden].copy_from_slice(&h);
+        }
+        first += length;
+    }
+    outputs
 }

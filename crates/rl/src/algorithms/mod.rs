@@ -2,6 +2,7 @@
 
 pub mod cpo;
 pub mod ddpg;
+pub mod diayn;
 pub mod dqn;
 pub mod empi;
 pub mod pid_lagrangian;
@@ -12,13 +13,15 @@ pub mod sac;
 pub mod surprise;
 pub mod td3;
 pub mod trpo;
+pub mod valor;
+pub mod vic;
 
 use tony_env::Spec;
 use tony_run::{Field, Layer, Plan, Settings, nearest};
 
 use crate::actor_critic::{self, Constrained};
 use crate::algorithm::Algorithm;
-use crate::{Error, Result, constraint, critic, train, trust_region};
+use crate::{Error, Result, constraint, critic, options, train, trust_region};
 use pid_lagrangian::PidLagrangian;
 pub use presets::Preset;
 
@@ -55,6 +58,10 @@ const EMPI: &[fn() -> Vec<Field>] = &[empi::Config::fields];
 const PPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[ppo::Config::fields, pid_lagrangian::Config::fields];
 const TRPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[trust_region::Config::fields, pid_lagrangian::Config::fields];
 
+/// Groups of settings that every option-discovery algorithm has.
+const OPTIONS: &[fn() -> Vec<Field>] = &[train::Config::fields, options::Config::fields];
+const PATH_DECODER: &[fn() -> Vec<Field>] = &[valor::Config::fields];
+const STATE_DECODER: &[fn() -> Vec<Field>] = &[vic::Config::fields];
 /// The key that asks for a bonus.
 const SURPRISE: &str = "surprise";
 
@@ -145,6 +152,36 @@ const ENTRIES: &[Entry] = &[
     td3::ENTRY,
     sac::ENTRY,
     preqn::ENTRY,
+    Entry {
+        name: "valor",
+        title: "Variational Autoencoding Learning of Options by Reinforcement",
+        family: "option discovery",
+        summary: "options that a decoder can tell apart by how a path moves",
+        paper: "Achiam et al. 2018",
+        presets: presets::VALOR,
+        groups: &[OPTIONS, PATH_DECODER],
+        build: |plan, spec, seed| Ok(Box::new(valor::Valor::new(plan, spec, seed)?)),
+    },
+    Entry {
+        name: "vic",
+        title: "Variational Intrinsic Control",
+        family: "option discovery",
+        summary: "options that a decoder can tell apart by where a path ends",
+        paper: "Gregor et al. 2016",
+        presets: presets::VIC,
+        groups: &[OPTIONS, STATE_DECODER],
+        build: |plan, spec, seed| Ok(Box::new(vic::Vic::new(plan, spec, seed)?)),
+    },
+    Entry {
+        name: "diayn",
+        title: "Diversity Is All You Need",
+        family: "option discovery",
+        summary: "options that a decoder can tell apart by each state",
+        paper: "Eysenbach et al. 2019",
+        presets: presets::DIAYN,
+        groups: &[OPTIONS, STATE_DECODER],
+        build: |plan, spec, seed| Ok(Box::new(diayn::Diayn::new(plan, spec, seed)?)),
+    },
 ];
 
 fn lagrangian(inner: Box<dyn Algorithm>, plan: &Plan) -> Result<Box<dyn Algorithm>> {

@@ -215,6 +215,32 @@ pub(super) const CPO: &[Preset] = &[
     ]]),
 ];
 
+const fn options(values: &'static [Values]) -> Preset {
+    Preset { name: "default", summary: "the paper's values, with a fifth of its paths", values }
+}
+
+const fn point(values: &'static [Values]) -> Preset {
+    Preset {
+        name: "point",
+        summary: "eight options of OptionPoint, feed-forward, no curriculum: learned in minutes",
+        values,
+    }
+}
+
+/// 1,000 paths of 250 steps.
+const OPTIONS_PAPER: Values = &[("paths", "1000"), ("envs", "8"), ("episode_steps", "250")];
+const POINT: Values =
+    &[("contexts", "8"), ("curriculum", "false"), ("lstm", "0"), ("hidden", "[64]"), ("steps", "2600000")];
+const NO_ENTROPY: Values = &[("entropy", "0.0")];
+
+pub(super) const VALOR: &[Preset] =
+    &[options(&[]), paper(&[OPTIONS_PAPER]), point(&[POINT, &[("decoder.scale", "10.0")]])];
+
+pub(super) const VIC: &[Preset] =
+    &[options(&[NO_ENTROPY]), paper(&[OPTIONS_PAPER, NO_ENTROPY]), point(&[POINT, NO_ENTROPY])];
+
+pub(super) const DIAYN: &[Preset] = &[options(&[]), paper(&[OPTIONS_PAPER]), point(&[POINT])];
+
 /// No settings were published.
 pub(super) const EMPI: &[Preset] = &[Preset {
     name: "default",
