@@ -39,7 +39,7 @@ const KNOWN: [Known; 18] = [
 ];
 
 /// Quantities of some algorithm that have no chart of their own.
-const OTHERS: [&str; 16] = [
+const OTHERS: &[&str] = &[
     "Empi/Surrogate",
     "Empi/Epsilon",
     "Empi/Coefficient",
@@ -50,6 +50,28 @@ const OTHERS: [&str; 16] = [
     "Train/Lambda",
     "Train/LR",
     "Train/Passes",
+    "Train/Alignment",
+    "Train/SolveResidual",
+    "Train/Damping",
+    "Train/Step",
+    "Train/Alpha",
+    "Train/Exploration",
+    "Loss/Q",
+    "Value/Q",
+    "Diagnose/RowRatio",
+    "Diagnose/Alignment",
+    "Diagnose/Contraction",
+    "Diagnose/EffectiveAlpha",
+    "Diagnose/MaxAbsQ",
+    "Diagnose/Bound",
+    "Diagnose/Diverged",
+    "Options/LogProbLearned",
+    "Options/Chance",
+    "Options/DecoderLoss",
+    "Options/Bits",
+    "Options/K",
+    "Options/LogProb",
+    "Options/Accuracy",
     "Time/Physics",
     "Time/Policy",
     "Time/Update",

@@ -336,3 +336,30 @@ fn dump(browser: &Path, page: &Path, hash: &str, profile: &Path) -> String {
         .unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// Recipes are checked against the names of quantities, so no algorithm may log one that the page does not know.
+#[test]
+fn every_quantity_that_an_algorithm_logs_is_known() {
+    let mut unknown = Vec::new();
+    for entry in tony_rl::algorithms::list() {
+        let (env, words): (&str, &[&str]) = match (entry.family, entry.name) {
+            ("option discovery", _) => ("OptionPoint", &["paths=8", "contexts=4", "hidden=8", "lstm=0"]),
+            (_, "dqn") => ("probe-action-discrete", &["minibatch=8", "start_steps=10", "hidden=8", "diagnose=true"]),
+            ("off-policy", _) => ("probe-action", &["minibatch=8", "start_steps=10", "hidden=8", "diagnose=true"]),
+            _ => ("probe-two-costs", &["steps_per_update=400", "hidden=8", "surprise=progress"]),
+        };
+        let mut words = words.to_vec();
+        if entry.name.ends_with("-pid") {
+            words.extend(["lagrangian.beta=true", "standardise=false"]);
+        }
+        let plan = entry.resolve(env, &[tony_run::Layer::command_line(&words).unwrap()]).unwrap();
+        let envs = crate::world::make(env, plan.get("envs").unwrap().parse().unwrap(), true).unwrap();
+        let mut trainer = tony_rl::Trainer::new(&plan, envs).unwrap();
+        for _ in 0..2 {
+            let metrics = trainer.update(1_000_000, &tony_run::Control::default()).unwrap();
+            let names = metrics.iter().map(|(name, _)| name.to_owned());
+            unknown.extend(names.filter(|name| !is_metric(name)).map(|name| format!("{}: {name}", entry.name)));
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:?}");
+}

@@ -1,8 +1,11 @@
 //! Measurements without training that recipes name: identities, bounds and small exact problems.
 
+use tony_nn::{Activation, Init, Mlp, Rows, Trace};
 use tony_random::Stream;
 use tony_rl::algorithms::empi::{improvement_bounds, line_step, visit_shift};
 use tony_rl::algorithms::pid_lagrangian::{Config, Control, Controller};
+use tony_rl::algorithms::preqn::precondition;
+use tony_rl::diagnose::Kernel;
 use tony_rl::tabular::{Evaluation, Mdp, Table, mix, trpo_bound};
 
 /// One experiment.
@@ -27,6 +30,21 @@ pub const ALL: &[Experiment] = &[
         id: "pid-plant",
         values: &["peak_i", "peak_pi", "peak_pid", "unrest_i", "unrest_pi"],
         measure: pid_plant,
+    },
+    Experiment { id: "preqn-operators", values: &["violations", "worst_ratio"], measure: preqn_operators },
+    Experiment { id: "preqn-two-states", values: &["plain", "preconditioned"], measure: preqn_two_states },
+    Experiment {
+        id: "preqn-kernels",
+        values: &[
+            "row_ratio_relu",
+            "row_ratio_tanh",
+            "row_ratio_sin",
+            "row_ratio_relu_shallow",
+            "row_ratio_relu_deep",
+            "diagonal_narrow",
+            "diagonal_wide",
+        ],
+        measure: preqn_kernels,
     },
 ];
 
@@ -147,4 +165,104 @@ fn pid_plant(seed: u64) -> Vec<f64> {
     };
     let (i, pi, pid) = (run(0.0, 0.0), run(0.1, 0.0), run(0.1, 1.0));
     vec![i.0, pi.0, pid.0, i.1, pi.1]
+}
+
+/// Q-learning with a constant kernel on 200 random processes of three states and two actions, kernels that meet both conditions of Theorem 2:
+/// the share whose modulus is 1 or more, and the largest ratio of what a step leaves of the distance of two value functions to the modulus.
+fn preqn_operators(seed: u64) -> Vec<f64> {
+    const PAIRS: usize = 6;
+    let mut stream = Stream::new(seed, "preqn-operators", 0);
+    let (mut tried, mut violations, mut worst) = (0, 0, 0.0_f64);
+    while tried < 200 {
+        let (alpha, gamma) = (0.1 + 0.8 * stream.uniform(), 0.9 * stream.uniform());
+        let rho = distribution(PAIRS, &mut stream);
+        let mut k = vec![0.0; PAIRS * PAIRS];
+        for i in 0..PAIRS {
+            k[i * PAIRS + i] = 1.0 / rho[i];
+            for j in 0..i {
+                let shared = 0.1 * stream.normal();
+                k[i * PAIRS + j] = shared;
+                k[j * PAIRS + i] = shared;
+            }
+        }
+        let kernel = Kernel { k: &k, n: PAIRS };
+        if kernel.conditions(&rho, alpha, gamma) != (true, true) {
+            continue;
+        }
+        tried += 1;
+        let modulus = kernel.modulus(&rho, alpha, gamma);
+        violations += usize::from(modulus >= 1.0);
+        let next: Table = (0..PAIRS).map(|_| distribution(PAIRS / 2, &mut stream)).collect();
+        let reward: Vec<f64> = (0..PAIRS).map(|_| stream.normal()).collect();
+        // Pair 2 s + a: the best of a state's two actions counts.
+        let step = |q: &[f64]| -> Vec<f64> {
+            let best: Vec<f64> = q.chunks_exact(2).map(|pair| pair[0].max(pair[1])).collect();
+            let target = |i: usize| reward[i] + gamma * next[i].iter().zip(&best).map(|(p, v)| p * v).sum::<f64>();
+            let weighted: Vec<f64> = (0..PAIRS).map(|i| rho[i] * (target(i) - q[i])).collect();
+            q.iter().zip(kernel.product(&weighted)).map(|(q, change)| q + alpha * change).collect()
+        };
+        let mut other = || -> Vec<f64> { (0..PAIRS).map(|_| 10.0 * stream.normal()).collect() };
+        let (a, b) = (other(), other());
+        let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        worst = worst.max(apart(&step(&a), &step(&b)) / apart(&a, &b) / modulus);
+    }
+    vec![violations as f64 / 200.0, worst]
+}
+
+/// Two states with features (1, 0) and (2, 0.1), both followed by the second, no reward: the factor by which values end up growing in each
+/// step of plain and of preconditioned learning.
+fn preqn_two_states(_: u64) -> Vec<f64> {
+    const FEATURES: [[f64; 2]; 2] = [[1.0, 0.0], [2.0, 0.1]];
+    let (alpha, gamma) = (0.1, 0.99);
+    let k: Vec<f64> =
+        FEATURES.iter().flat_map(|a| FEATURES.map(|b| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>())).collect();
+    let kernel = Kernel { k: &k, n: 2 };
+    let radius = |preconditioned: bool| {
+        let (mut q, mut growth) = (vec![1.0, 1.0], f64::NAN);
+        for _ in 0..5_000 {
+            let delta: Vec<f64> = q.iter().map(|value| gamma * q[1] - value).collect();
+            let z = if preconditioned {
+                precondition(kernel, &delta, 0.0).map_or_else(Vec::new, |solution| solution.z)
+            } else {
+                delta.iter().map(|delta| delta / 2.0).collect()
+            };
+            let next: Vec<f64> = q.iter().zip(kernel.product(&z)).map(|(q, change)| q + alpha * change).collect();
+            let norm = |q: &[f64]| q.iter().map(|x| x * x).sum::<f64>().sqrt();
+            growth = norm(&next) / norm(&q);
+            let length = norm(&next);
+            q = next.iter().map(|x| x / length).collect();
+        }
+        growth
+    };
+    vec![radius(false), radius(true)]
+}
+
+/// Kernels of fresh networks with one output on 256 normal inputs of 23 numbers: mean row ratios by activation (two layers of 64), of
+/// ReLU by depth (one and four layers of 64), and mean diagonals of ReLU by width (two layers of 32 and of 256).
+fn preqn_kernels(seed: u64) -> Vec<f64> {
+    const ROWS: usize = 256;
+    const INPUTS: usize = 23;
+    let mut stream = Stream::new(seed, "preqn-kernels", 0);
+    let data: Vec<f32> = (0..ROWS * INPUTS).map(|_| stream.normal() as f32).collect();
+    let mut kernel = |hidden: &[usize], activation: Activation| {
+        let Ok(mlp) = Mlp::new(&[&[INPUTS], hidden, &[1]].concat(), activation) else { return (f64::NAN, f64::NAN) };
+        let mut params = vec![0.0; mlp.num_params()];
+        mlp.init(&mut params, Init::KaimingUniform, &mut stream);
+        let (mut trace, mut values, mut k) = (Trace::default(), vec![0.0; ROWS], vec![0.0; ROWS * ROWS]);
+        trace.forward(&mlp, &params, &Rows::all(&data, INPUTS), &mut values);
+        trace.backward(&mlp, &params, &vec![1.0; ROWS]);
+        trace.kernel(&mlp, &mut k);
+        let ratios = Kernel { k: &k, n: ROWS }.row_ratios();
+        let diagonal = k.iter().step_by(ROWS + 1).sum::<f64>();
+        (ratios.iter().sum::<f64>() / ROWS as f64, diagonal / ROWS as f64)
+    };
+    vec![
+        kernel(&[64, 64], Activation::Relu).0,
+        kernel(&[64, 64], Activation::Tanh).0,
+        kernel(&[64, 64], Activation::Sin).0,
+        kernel(&[64], Activation::Relu).0,
+        kernel(&[64; 4], Activation::Relu).0,
+        kernel(&[32, 32], Activation::Relu).1,
+        kernel(&[256, 256], Activation::Relu).1,
+    ]
 }

@@ -17,6 +17,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("cpo", include_str!("../../../../recipes/cpo.toml")),
     ("pid_lagrangian", include_str!("../../../../recipes/pid_lagrangian.toml")),
     ("surprise", include_str!("../../../../recipes/surprise.toml")),
+    ("preqn", include_str!("../../../../recipes/preqn.toml")),
+    ("valor", include_str!("../../../../recipes/valor.toml")),
 ];
 
 /// How much may be spent.
