@@ -10,7 +10,7 @@ use tony_run::{Loaded, RunFolder, RunView, Stat, stats};
 use crate::failure::{Code, Failure, Result};
 #[cfg(feature = "meta")]
 use crate::few_shot;
-use crate::report::Evaluation;
+use crate::report::{Evaluation, Traces, Watched};
 use crate::{Common, console, world};
 
 /// Measure a trained agent in fresh episodes.
@@ -45,12 +45,30 @@ pub struct Task<'a> {
     pub seed: u64,
 }
 
-/// Play episodes with the deterministic policy.
-pub fn measure(task: &Task, actor: &dyn Actor, env: &mut dyn Env) -> Result<(Evaluation, Vec<Recording>)> {
+/// What was measured.
+pub struct Measured {
+    /// Sums over episodes.
+    pub evaluation: Evaluation,
+    /// The first episodes.
+    pub recordings: Vec<Recording>,
+    /// Where the options of the policy lead, if it has any.
+    pub traces: Option<Traces>,
+}
+
+/// Play episodes with the deterministic policy; one with options follows option `i mod options` in episode `i`.
+pub fn measure(task: &Task, actor: &dyn Actor, env: &mut dyn Env) -> Result<Measured> {
     let &Task { episodes, recorded, seed, steps, .. } = task;
     let spec = env.spec().clone();
+    let options = Some(actor.options()).filter(|options| *options > 0);
     let mut recorders: Vec<Recorder> = Vec::new();
-    let sums = tony_rl::evaluate(actor, env, episodes, seed, &mut |episode, env, step, costs| {
+    let mut watched = Watched::default();
+    let sums = tony_rl::evaluate(actor, env, episodes, seed, &mut |episode, env, step, obs, costs| {
+        if options.is_some() {
+            watched.robot.resize(episode + 1, Vec::new());
+            watched.obs.resize(episode + 1, Vec::new());
+            watched.robot[episode].push(env.frame().robot());
+            watched.obs[episode].push(obs.to_vec());
+        }
         if episode >= recorded {
             return;
         }
@@ -75,11 +93,16 @@ pub fn measure(task: &Task, actor: &dyn Actor, env: &mut dyn Env) -> Result<(Eva
         run: task.run.display().to_string(),
         checkpoint: task.checkpoint.to_owned(),
         episodes,
+        options,
         total: stat(&|sums| sums.ret)?,
         costs: costs.collect::<Result<_>>()?,
         length: stat(&|sums| sums.length as f64)?,
     };
-    Ok((evaluation, recorders.into_iter().map(Recorder::finish).collect()))
+    let mut recordings: Vec<Recording> = recorders.into_iter().map(Recorder::finish).collect();
+    for (i, recording) in recordings.iter_mut().enumerate() {
+        recording.option = options.map(|options| i % options);
+    }
+    Ok(Measured { evaluation, recordings, traces: options.map(|options| Traces::new(options, &watched)) })
 }
 
 /// A run's newest checkpoint that is whole, to be looked at; says what is wrong with newer ones.
@@ -114,7 +137,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         recorded: 0,
         seed,
     };
-    let (result, _) = measure(&task, actor.as_ref(), env.as_mut())?;
+    let result = measure(&task, actor.as_ref(), env.as_mut())?.evaluation;
     if common.json {
         console::print_json(&result)?;
     } else {
@@ -123,9 +146,10 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         rows.push(row("return", &result.total));
         rows.extend(result.costs.iter().map(|(name, cost)| row(name, cost)));
         rows.push(row("length", &result.length));
-        let Evaluation { run, checkpoint, episodes, .. } = &result;
+        let Evaluation { run, checkpoint, episodes, options, .. } = &result;
+        let turns = options.map(|n| format!(", options 0 to {} in turn", n - 1)).unwrap_or_default();
         console::print(format!(
-            "{run}, checkpoint {checkpoint}, {episodes} episodes from seed {seed}\n{}",
+            "{run}, checkpoint {checkpoint}, {episodes} episodes from seed {seed}{turns}\n{}",
             console::table(&rows)
         ))?;
     }

@@ -62,7 +62,7 @@ fn of_run(folder: &Path, args: &Args, common: Common) -> Result<(Vec<Recording>,
         recorded: args.episodes,
         seed: args.seed.unwrap_or(view.manifest().seed),
     };
-    let (_, recordings) = eval::measure(&task, actor.as_ref(), env.as_mut())?;
+    let recordings = eval::measure(&task, actor.as_ref(), env.as_mut())?.recordings;
     let title = format!("{} on {}, {} steps", view.plan().algorithm, view.plan().env, console::thousands(loaded.steps));
     Ok((recordings, title, folder.join("replay.html")))
 }

@@ -113,6 +113,10 @@ impl Progress {
         let steps = console::thousands(metrics.get("steps").unwrap_or(0.0) as u64);
         let mut columns = vec![("steps".to_owned(), steps)];
         columns.extend(self.measures.main.iter().map(column));
+        if metrics.get("Options/K").is_some() {
+            columns.push(("options".to_owned(), value("Options/K")));
+            columns.push(("accuracy".to_owned(), value("Options/Accuracy")));
+        }
         for Channel { name, metric, limit } in &self.channels {
             let name = limit.map_or(name.clone(), |limit| format!("{name}<{limit}"));
             columns.push((name, value(metric)));

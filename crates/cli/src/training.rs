@@ -23,6 +23,8 @@ use crate::{Common, console, world};
 /// Deterministic episodes at the end of a run, and how many of them are recorded to be looked at.
 const EPISODES: usize = 10;
 const RECORDED: usize = 3;
+/// The same where a policy has options: as many as a report replays. Every option is played as often, and at least once.
+const RECORDED_OPTIONS: usize = 6;
 
 /// A run that is about to begin or to go on.
 pub struct Training {
@@ -164,17 +166,25 @@ fn finish(training: &mut Training, exit: &Exit, progress: &Progress, common: Com
     };
     let mut env = world::make(&plan.env, 1, common.offline)?.remove(0);
     let checkpoint = folder.latest()?.map(|loaded| loaded.name).unwrap_or_default();
+    let (episodes, recorded) = match trainer.actor().options() {
+        0 => (EPISODES, RECORDED),
+        options => (EPISODES.next_multiple_of(options), RECORDED_OPTIONS.min(options)),
+    };
     let task = eval::Task {
         run: folder.dir(),
         checkpoint: &checkpoint,
         steps: exit.steps,
-        episodes: EPISODES,
-        recorded: RECORDED,
+        episodes,
+        recorded,
         seed: number(plan, "seed")?,
     };
-    let (evaluation, recordings) = eval::measure(&task, trainer.actor(), env.as_mut())?;
+    let eval::Measured { evaluation, recordings, traces } = eval::measure(&task, trainer.actor(), env.as_mut())?;
     for (i, recording) in recordings.iter().enumerate() {
         folder.write_episode(&format!("{:010}-{i}", exit.steps), &recording.to_json()?)?;
+    }
+    if let Some(traces) = traces {
+        let text = serde_json::to_string(&traces).map_err(|error| Failure::failed("report", error.to_string()))?;
+        folder.write_options(&text)?;
     }
     folder.finish(exit)?;
     let report = RunReport::from_folder(folder, Some(evaluation.clone()))?;

@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::{Place, SHORT, checkpoints, mujoco, newest, send, wait_until};
@@ -42,6 +42,9 @@ fn values_of_the_wrong_type_or_out_of_range_are_refused_before_the_first_step() 
         .tony("train ppo CartPole --threads 0")
         .fails(2, &["invalid value '0' for '--threads <N>'", "try: tony train --help"]);
     place.tony("train cpo CartPole").fails(2, &["no costs", "try: "]);
+    place.tony("train valor OptionPoint contexts=0").fails(2, &["setting `contexts` cannot be `0`", "try: "]);
+    place.tony("train valor OptionPoint contexts=-4").fails(2, &["setting `contexts` cannot be `-4`", "try: "]);
+    place.tony("train vic OptionPoint paths=10").fails(2, &["paths = 10 cannot be shared by envs = 4", "try: "]);
     place
         .tony("train")
         .fails(2, &["required arguments were not provided", "usage: tony train", "try: tony train --help"]);
@@ -145,6 +148,44 @@ fn a_truncated_file_falls_back_to_the_checkpoint_before() {
 #[test]
 fn a_missing_commit_falls_back_to_the_checkpoint_before() {
     damaged(|folder| fs::remove_file(folder.join("COMMIT.json")).unwrap(), "COMMIT.json");
+}
+
+/// Rows of experience are a part of the checkpoint: what is wrong with them is told before the first step.
+#[test]
+fn a_replay_cut_short_or_of_another_run_is_told() {
+    let place = Place::new();
+    let settings = "--steps 600 log.updates=100 hidden=8 minibatch=32 replay=500 checkpoint.seconds=0 --quiet";
+    place.tony(&format!("train sac Pendulum --out run {settings}")).works();
+    let run = place.path().join("run");
+    let parts = |folder: &Path| -> Vec<PathBuf> {
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("replay-")).collect()
+    };
+    let newest = checkpoints(&run).pop().unwrap();
+    let part = parts(&newest).remove(0);
+    let bytes = fs::read(&part).unwrap();
+    fs::write(&part, &bytes[..bytes.len() / 2]).unwrap();
+    let ended = place.tony("resume run --steps 800");
+    ended.works();
+    for words in ["is damaged", "replay-0-0-open.safetensors", "were committed", "using checkpoint 0000500 instead"] {
+        assert!(ended.stderr.contains(words), "{words}: {ended:?}");
+    }
+    for folder in checkpoints(&run) {
+        parts(&folder).iter().for_each(|part| fs::write(part, b"no rows").unwrap());
+    }
+    place.tony("resume run --steps 900").fails(1, &["no checkpoint of run is whole", "7 bytes long"]);
+}
+
+#[test]
+fn continuous_algorithms_refuse_discrete_actions_and_the_reverse() {
+    let place = Place::new();
+    place
+        .tony("train preqn CartPole --out a")
+        .fails(2, &["needs continuous actions", "CartPole-v1 has 2 discrete", "try: use dqn"]);
+    place
+        .tony("train dqn Pendulum --out b")
+        .fails(2, &["needs discrete actions", "Pendulum-v1 has 1 continuous", "try: use sac"]);
+    assert!(!place.path().join("a").exists() && !place.path().join("b").exists(), "before the run begins");
 }
 
 #[test]

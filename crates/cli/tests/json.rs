@@ -79,7 +79,9 @@ fn lists() {
     let place = Place::new();
     let algos = place.tony("list algos --json").works().json();
     let names: Vec<&str> = algos.as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
-    for name in ["ppo", "ppo-lag", "ppo-pid", "trpo", "trpo-lag", "trpo-pid", "cpo"] {
+    for name in
+        ["ppo", "ppo-lag", "ppo-pid", "trpo", "trpo-lag", "trpo-pid", "cpo", "dqn", "ddpg", "td3", "sac", "preqn"]
+    {
         assert!(names.contains(&name), "{name}");
     }
     let envs = place.tony("list envs --json").works().json();

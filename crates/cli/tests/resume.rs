@@ -50,6 +50,26 @@ fn killed_at_random_moments_equals_unbroken() {
     }
 }
 
+/// The replay goes on, too: 4,000 rows in a ring of 1,000, learned from at every step.
+#[test]
+fn killed_at_random_moments_equals_unbroken_with_a_replay() {
+    let place = Place::new();
+    let mut stream = Stream::new(3, "kill", 0);
+    for (algo, env) in [("sac", "Pendulum"), ("dqn", "CartPole")] {
+        let settings = "--steps 4000 steps_per_update=2 envs=2 log.updates=250 hidden=8,8 minibatch=32 replay=1000 checkpoint.seconds=0";
+        killed_is_unbroken(&place, &format!("train {algo} {env} {settings}"), &mut stream);
+    }
+}
+
+#[test]
+fn killed_at_random_moments_equals_unbroken_with_options() {
+    let place = Place::new();
+    let mut stream = Stream::new(3, "kill", 0);
+    // Recurrent, and with a threshold that the number of contexts passes on the way.
+    let settings = "--steps 31200 paths=40 envs=2 lstm=16 curriculum.threshold=0.5 checkpoint.seconds=0";
+    killed_is_unbroken(&place, &format!("train valor OptionPoint {settings}"), &mut stream);
+}
+
 #[test]
 fn killed_at_random_moments_equals_unbroken_with_costs_and_physics() {
     let place = Place::new();

@@ -11,6 +11,17 @@ pub struct Frame {
     pub lidars: Vec<Lidar>,
 }
 
+impl Frame {
+    /// Where the robot is: the centre of its first shape, if there is one.
+    pub fn robot(&self) -> Option<[f64; 2]> {
+        let robot = self.shapes.iter().find(|shape| shape.kind == "robot")?;
+        Some(match robot.form {
+            Form::Disc { at, .. } | Form::Rect { at, .. } => at,
+            Form::Capsule { from, to, .. } => [0, 1].map(|i| f64::midpoint(from[i], to[i])),
+        })
+    }
+}
+
 /// A shape in world units (metres in MuJoCo tasks), x to the right, y up, angles in radians counter-clockwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shape {

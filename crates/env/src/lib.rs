@@ -19,6 +19,7 @@ pub mod recording;
 mod registry;
 pub mod safety_gym;
 pub mod space;
+pub mod sparse;
 mod state;
 #[cfg(test)]
 mod testing;

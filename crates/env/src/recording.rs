@@ -42,6 +42,9 @@ pub struct Recording {
     pub steps: u64,
     /// Frames in one second of simulated time.
     pub fps: f64,
+    /// The option that the recorded policy followed, where it has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub option: Option<usize>,
     length: usize,
     #[serde(rename = "return")]
     total: f64,
@@ -202,6 +205,7 @@ impl Recorder {
             seed: self.seed,
             steps: self.steps,
             fps: self.fps,
+            option: None,
             length: self.reward.len(),
             total: millionths(self.total),
             reward: self.reward,

@@ -1,11 +1,12 @@
 //! Environments by name.
 
 use crate::circle_gather::{PointCircle, PointGather};
-use crate::classic::{CartPole, Pendulum};
+use crate::classic::{CartPole, OptionPoint, Pendulum};
 use crate::locomotion::{self, Locomotion, half_cheetah, hopper, swimmer};
 use crate::probe::{self, Probe};
 use crate::safety_gym::robots::{Robot, car, point};
 use crate::safety_gym::{SafetyGym, task};
+use crate::sparse::{CartpoleSwingup, NoisyTv, SparseHalfCheetah, SparseMountainCar};
 use crate::{Env, Error, Result};
 
 /// What an environment may need from outside.
@@ -41,10 +42,12 @@ pub struct Listing {
 pub(crate) enum Task {
     CartPole,
     Pendulum,
+    OptionPoint,
     PointCircle,
     PointGather,
     Locomotion(&'static locomotion::Task),
     SafetyGym(fn() -> Robot, fn() -> task::Task),
+    Sparse(fn(&Context) -> Result<Box<dyn Env>>),
     Probe(&'static probe::Task),
 }
 
@@ -72,10 +75,12 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
     Ok(match listing.task {
         Task::CartPole => Box::new(CartPole::new()),
         Task::Pendulum => Box::new(Pendulum::new()),
+        Task::OptionPoint => Box::new(OptionPoint::new()),
         Task::PointCircle => Box::new(PointCircle::new()),
         Task::PointGather => Box::new(PointGather::new()),
         Task::Locomotion(task) => Box::new(Locomotion::new(task, context.library(listing.name)?)?),
         Task::SafetyGym(robot, task) => Box::new(SafetyGym::new(robot(), task(), context.library(listing.name)?)?),
+        Task::Sparse(make) => make(context)?,
         Task::Probe(task) => Box::new(Probe::new(task)),
     })
 }
@@ -114,6 +119,14 @@ const LIST: &[Listing] = &[
         task: Task::Pendulum,
     },
     Listing {
+        name: "OptionPoint-v0",
+        family: "classic",
+        summary: "move a point in the plane; nothing is to be gained, so that options can be found",
+        needs_mujoco: false,
+        random: true,
+        task: Task::OptionPoint,
+    },
+    Listing {
         name: "PointCircle-v0",
         family: "circle_gather",
         summary: "run round a wide circle, but stay between two walls",
@@ -138,6 +151,23 @@ const LIST: &[Listing] = &[
     safety_gym("SafetyCarGoal0-v0", GOAL0, car, || task::goal(0)),
     safety_gym("SafetyCarGoal1-v0", GOAL1, car, || task::goal(1)),
     safety_gym("SafetyCarGoal2-v0", GOAL2, car, || task::goal(2)),
+    sparse("SparseMountainCar-v0", "swing out of a valley; only leaving it pays", |_| {
+        Ok(Box::new(SparseMountainCar::new()))
+    }),
+    sparse("CartpoleSwingup-v0", "swing a hanging pole up; only an upright one pays", |_| {
+        Ok(Box::new(CartpoleSwingup::new()))
+    }),
+    Listing {
+        needs_mujoco: true,
+        ..sparse(
+            "SparseHalfCheetah-v0",
+            "a two-legged plane animal runs; only being five metres ahead pays",
+            |context| Ok(Box::new(SparseHalfCheetah::new(context.library("SparseHalfCheetah-v0")?)?)),
+        )
+    },
+    sparse("NoisyTV-v0", "two rooms, one with a screen of noise; nothing pays: what does curiosity watch?", |_| {
+        Ok(Box::new(NoisyTv::new()))
+    }),
     probe(&probe::constant::TASK),
     probe(&probe::one_step_credit::TASK),
     probe(&probe::action::CONTINUOUS),
@@ -160,6 +190,10 @@ const fn safety_gym(
 ) -> Listing {
     let family = "safety_gym";
     Listing { name, family, summary, needs_mujoco: true, random: true, task: Task::SafetyGym(robot, task) }
+}
+
+const fn sparse(name: &'static str, summary: &'static str, make: fn(&Context) -> Result<Box<dyn Env>>) -> Listing {
+    Listing { name, family: "sparse", summary, needs_mujoco: false, random: true, task: Task::Sparse(make) }
 }
 
 const fn probe(task: &'static probe::Task) -> Listing {

@@ -11,7 +11,7 @@ use crate::mlp::layer_parts;
 use crate::peak::count_flops;
 use crate::simd::{Path, path};
 use crate::workspace::{BLOCK, Lane, Lanes, Workspace, blocks, pad, stride, unpad};
-use crate::{Mlp, Rows};
+use crate::{Activation, Mlp, Rows};
 
 /// What a batch's loss says about one block: `curve(first, y, ry, dy)` gets the block's first row, its outputs `y` and their derivatives
 /// `ry` along `v`; it fills `dy` with the loss's derivative by the outputs and replaces `ry` by that derivative's own derivative along `v`
@@ -44,9 +44,9 @@ impl Mlp {
         }
         let path = path();
         self.pack(params, &mut work.padded);
-        self.pack_transposed(path, params, &mut work.transposed);
+        self.pack_transposed(path, params, 1, &mut work.transposed);
         self.pack(v, &mut work.tangent);
-        self.pack_transposed(path, v, &mut work.tangent_transposed);
+        self.pack_transposed(path, v, 1, &mut work.tangent_transposed);
         let lanes = Lanes::of(n);
         work.reserve(self, lanes.count, 0);
         work.reserve_tangents(self, lanes.count);
@@ -56,7 +56,7 @@ impl Mlp {
             lane.grad.resize(weights.padded.len());
             for (i, block) in blocks(lanes.range(l, n)).enumerate() {
                 let (first, b) = (block.start, block.len());
-                self.forward_block(path, weights.padded, x, block, lane);
+                self.forward_block(path, weights.padded, x, block, &mut lane.activations, Some(&mut lane.slopes));
                 self.tangents_block(path, weights.padded, directions.padded, b, lane);
                 let (size, wide) = (b * self.output(), stride(self.output()));
                 let last = self.layers.len();
@@ -109,8 +109,8 @@ impl Mlp {
                 );
             }
             if l + 1 < self.layers.len() {
-                let a = &lane.activations[l + 1][..b * outputs];
-                kernels::chain(path, self.activation(), a, &mut after[0][..b * outputs]);
+                lane.r_sums[l + 1][..b * outputs].copy_from_slice(&after[0][..b * outputs]);
+                self.chain(path, l + 1, b, (&lane.activations, &lane.slopes), &mut after[0]);
             }
         }
     }
@@ -126,7 +126,7 @@ impl Mlp {
         first: bool,
         lane: &mut Lane,
     ) {
-        let Lane { activations, tangents, delta, r_delta, grad, .. } = lane;
+        let Lane { activations, slopes, tangents, r_sums, delta, r_delta, grad, .. } = lane;
         let ([d, next], [rd, r_next]) = (delta, r_delta);
         let start = if first { Start::Zero } else { Start::Result };
         for (l, layer) in self.layers.iter().enumerate().rev() {
@@ -145,16 +145,31 @@ impl Mlp {
             let ra = View { data: &tangents[l], stride: inputs };
             let (m, n) = (layer.inputs, layer.outputs);
             kernels::product_transposed(path, m, n, b, ra, delta, Start::Result, h_weights, outputs);
-            let at = layer.transposed_at..layer.transposed_at + n * inputs;
-            let weights = View { data: &transposed[at.clone()], stride: inputs };
-            let v = View { data: &tangent[at], stride: inputs };
+            let weights = View { data: &transposed[layer.transposed()], stride: inputs };
+            let v = View { data: &tangent[layer.transposed()], stride: inputs };
             kernels::product(path, b, m, n, delta, weights, Start::Zero, next, inputs);
             kernels::product(path, b, m, n, r_delta, weights, Start::Zero, r_next, inputs);
             kernels::product(path, b, m, n, delta, v, Start::Result, r_next, inputs);
+            // The slope is a factor of what the hyperbolic tangent bends by, not of what the sine does.
             let size = b * inputs;
-            let (a, ra) = (&activations[l][..size], &tangents[l][..size]);
-            kernels::bend(path, self.activation(), a, ra, &next[..size], &mut r_next[..size]);
-            kernels::chain(path, self.activation(), a, &mut next[..size]);
+            let bend = |g: &[f32], r: &mut [f32]| {
+                kernels::bend(
+                    path,
+                    self.activation(),
+                    &activations[l][..size],
+                    &r_sums[l][..size],
+                    &g[..size],
+                    &mut r[..size],
+                );
+            };
+            self.chain(path, l, b, (activations, slopes), r_next);
+            if self.activation() == Activation::Sin {
+                bend(next, r_next);
+            }
+            self.chain(path, l, b, (activations, slopes), next);
+            if self.activation() != Activation::Sin {
+                bend(next, r_next);
+            }
             std::mem::swap(d, next);
             std::mem::swap(rd, r_next);
         }
@@ -173,8 +188,10 @@ impl Workspace {
     fn reserve_tangents(&mut self, mlp: &Mlp, lanes: usize) {
         for lane in &mut self.lanes[..lanes] {
             lane.tangents.resize_with(mlp.sizes().len().max(lane.tangents.len()), Default::default);
-            for (tangents, size) in lane.tangents.iter_mut().zip(mlp.sizes()) {
-                tangents.resize(BLOCK * stride(*size));
+            lane.r_sums.resize_with(mlp.sizes().len().max(lane.r_sums.len()), Default::default);
+            for (buffers, size) in lane.tangents.iter_mut().zip(&mut lane.r_sums).zip(mlp.sizes()) {
+                buffers.0.resize(BLOCK * stride(*size));
+                buffers.1.resize(BLOCK * stride(*size));
             }
             let widest = mlp.sizes().iter().map(|size| BLOCK * stride(*size)).max().unwrap_or(0);
             lane.r_delta.iter_mut().for_each(|delta| delta.resize(widest));

@@ -319,7 +319,65 @@ fn activate_body<S: Simd>(activation: Activation, z: &mut [f32]) {
         Activation::Tanh => z.iter_mut().for_each(|z| *z = tanh(*z)),
         // Written so that a NaN passes through.
         Activation::Relu => z.iter_mut().for_each(|z| *z = if *z < 0.0 { 0.0 } else { *z }),
+        Activation::Sin if within_reach(z) => z.iter_mut().for_each(|z| *z = sin_cos(*z).0),
+        Activation::Sin => z.iter_mut().for_each(|z| *z = any_sin_cos(*z).0),
     }
+}
+
+kernel! {
+    /// The sine in place, and the cosine, which is its derivative, beside it.
+    activate_sin = activate_sin_body(z: &mut [f32], slope: &mut [f32])
+}
+
+#[inline(always)]
+fn activate_sin_body<S: Simd>(z: &mut [f32], slope: &mut [f32]) {
+    if within_reach(z) {
+        z.iter_mut().zip(slope).for_each(|(z, slope)| (*z, *slope) = sin_cos(*z));
+    } else {
+        z.iter_mut().zip(slope).for_each(|(z, slope)| (*z, *slope) = any_sin_cos(*z));
+    }
+}
+
+/// Largest argument of [`sin_cos`]: up to here the quadrant's number times the first part of pi/2 leaves an exact remainder.
+const REACH: f32 = 65_536.0;
+
+/// Are all arguments in the range of [`sin_cos`]? A NaN is not.
+#[inline(always)]
+fn within_reach(z: &[f32]) -> bool {
+    // Counted, not searched for: a search that may end early does not vectorise.
+    z.iter().map(|z| u32::from(z.abs() <= REACH)).sum::<u32>() as usize == z.len()
+}
+
+/// [`sin_cos`] of any number; a NaN or an infinity gives a NaN.
+fn any_sin_cos(x: f32) -> (f32, f32) {
+    if x.abs() <= REACH { sin_cos(x) } else { (libm::sinf(x), libm::cosf(x)) }
+}
+
+/// Sine and cosine of `|x| <= 65536`, each within 1.0e-7 (measured over every 997th `f32`), never beyond +-1.
+///
+/// The remainder after the nearest multiple of pi/2 (in three parts, each step one fused multiply-add) goes through minimax polynomials
+/// on +-0.79 (4.0e-9 and 1.3e-10 relative; iteratively reweighted least squares); the multiple's last two bits choose which and the signs.
+#[inline(always)]
+pub(crate) fn sin_cos(x: f32) -> (f32, f32) {
+    const HALF_PI: [f32; 3] = [1.570_796_4, -4.371_139e-8, -1.715_124_5e-15];
+    /// Adding it rounds to a whole number, which is then in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    let rounded = x.mul_add(std::f32::consts::FRAC_2_PI, ROUND);
+    let multiple = rounded - ROUND;
+    let mut r = x;
+    for part in HALF_PI {
+        r = multiple.mul_add(-part, r);
+    }
+    let t = r * r;
+    let sine = (-1.951_145_8e-4_f32).mul_add(t, 8.332_133e-3).mul_add(t, -0.166_666_54);
+    let sine = (r * t).mul_add(sine, r);
+    let cosine = 2.442_878_6e-5_f32.mul_add(t, -1.388_727_8e-3).mul_add(t, 0.041_666_646);
+    let cosine = (t * t).mul_add(cosine, t.mul_add(-0.5, 1.0));
+    let quadrant = rounded.to_bits();
+    let (s, c) = if quadrant & 1 == 0 { (sine, cosine) } else { (cosine, sine) };
+    let signed = |x: f32, bit: u32| f32::from_bits(x.to_bits() ^ ((bit & 2) << 30));
+    let at_most_1 = |x: f32| if x > 1.0 { 1.0 } else { x };
+    (signed(at_most_1(s), quadrant), signed(at_most_1(c), quadrant.wrapping_add(1)))
 }
 
 /// Hyperbolic tangent within 3.1e-7 relative (5.2 units in the last place just below 1; measured over every seventh `f32`), odd, never beyond +-1; a NaN passes through.
@@ -327,7 +385,7 @@ fn activate_body<S: Simd>(activation: Activation, z: &mut [f32]) {
 /// `x P(x^2) / Q(x^2)`, the minimax approximation in relative error on `[0, 9]` (Remez exchange; 2.1e-8); above 9 the result rounds to 1.
 /// All coefficients are positive, so nothing cancels, and the leading ones are 1, so a tiny `x` is returned as it is.
 #[inline(always)]
-pub(crate) fn tanh(x: f32) -> f32 {
+pub fn tanh(x: f32) -> f32 {
     const P: [f32; 5] = [1.341_983_7e-8, 2.066_127_3e-5, 0.003_498_996_7, 0.133_839_81, 1.0];
     const Q: [f32; 5] = [7.804_735_6e-7, 3.291_039_4e-4, 0.025_890_209, 0.467_173, 1.0];
     let x = if x > 9.0 { 9.0 } else { x };
@@ -344,7 +402,7 @@ pub(crate) fn tanh(x: f32) -> f32 {
 }
 
 kernel! {
-    /// `d *= activation'(z)`, told from the activation `a` itself.
+    /// `d *= activation'(z)`, told from the activation `a` itself; for a sine `a` is the cosine that [`activate_sin`] left.
     chain = chain_body(activation: Activation, a: &[f32], d: &mut [f32])
 }
 
@@ -353,21 +411,100 @@ fn chain_body<S: Simd>(activation: Activation, a: &[f32], d: &mut [f32]) {
     match activation {
         Activation::Tanh => d.iter_mut().zip(a).for_each(|(d, a)| *d *= 1.0 - a * a),
         Activation::Relu => d.iter_mut().zip(a).for_each(|(d, a)| *d = if *a > 0.0 { *d } else { 0.0 }),
+        Activation::Sin => d.iter_mut().zip(a).for_each(|(d, a)| *d *= a),
     }
 }
 
 kernel! {
-    /// `r = activation'(z) r + activation''(z) R z g`, told from the activation `a` and its derivative `ra` along the vector.
-    bend = bend_body(activation: Activation, a: &[f32], ra: &[f32], g: &[f32], r: &mut [f32])
+    /// One step of `n` LSTM cells. `gates` (n x 4 hidden: input, forget, cell, output) are activated in place; `c = f before + i g` and
+    /// `h = o tanh(c)` have rows at `stride`.
+    cell = cell_body(n: usize, hidden: usize, gates: &mut [f32], gate_stride: usize, before: &[f32], c: &mut [f32], h: &mut [f32], stride: usize)
 }
 
 #[inline(always)]
-fn bend_body<S: Simd>(activation: Activation, a: &[f32], ra: &[f32], g: &[f32], r: &mut [f32]) {
-    let all = r.iter_mut().zip(a).zip(ra.iter().zip(g));
+fn cell_body<S: Simd>(
+    n: usize,
+    hidden: usize,
+    gates: &mut [f32],
+    gate_stride: usize,
+    before: &[f32],
+    c: &mut [f32],
+    h: &mut [f32],
+    stride: usize,
+) {
+    let rows = gates.chunks_mut(gate_stride).zip(before.chunks(stride));
+    for ((gates, before), (c, h)) in rows.zip(c.chunks_mut(stride).zip(h.chunks_mut(stride))).take(n) {
+        gates[..2 * hidden].iter_mut().for_each(|z| *z = sigmoid(*z));
+        gates[2 * hidden..3 * hidden].iter_mut().for_each(|z| *z = tanh(*z));
+        gates[3 * hidden..4 * hidden].iter_mut().for_each(|z| *z = sigmoid(*z));
+        let (i, f) = (&gates[..hidden], &gates[hidden..2 * hidden]);
+        let (g, o) = (&gates[2 * hidden..3 * hidden], &gates[3 * hidden..4 * hidden]);
+        let (before, c, h) = (&before[..hidden], &mut c[..hidden], &mut h[..hidden]);
+        for j in 0..hidden {
+            c[j] = f[j].mul_add(before[j], i[j] * g[j]);
+            h[j] = o[j] * tanh(c[j]);
+        }
+    }
+}
+
+/// Logistic function, `(1 + tanh(x / 2)) / 2`: within 2e-7 of the truth, never outside of 0 and 1; a NaN passes through.
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    tanh(0.5 * x).mul_add(0.5, 0.5)
+}
+
+kernel! {
+    /// Backwards through `n` LSTM cells: from derivatives by `h` (`d_h`) and by `c` (`d_c`), the latter replaced by those by the `c`
+    /// before, to derivatives by the gates' sums (`d_gates`, at the stride of `gates`).
+    cell_backward = cell_backward_body(n: usize, hidden: usize, gates: View, before: &[f32], c: &[f32], d_h: &[f32], d_c: &mut [f32], d_gates: &mut [f32], stride: usize)
+}
+
+#[inline(always)]
+fn cell_backward_body<S: Simd>(
+    n: usize,
+    hidden: usize,
+    gates: View,
+    before: &[f32],
+    c: &[f32],
+    d_h: &[f32],
+    d_c: &mut [f32],
+    d_gates: &mut [f32],
+    stride: usize,
+) {
+    for r in 0..n {
+        let (gates, d_gates) = (&gates.data[r * gates.stride..], &mut d_gates[r * gates.stride..]);
+        let (i, f) = (&gates[..hidden], &gates[hidden..2 * hidden]);
+        let (g, o) = (&gates[2 * hidden..3 * hidden], &gates[3 * hidden..4 * hidden]);
+        let (d_i, rest) = d_gates.split_at_mut(hidden);
+        let (d_f, rest) = rest.split_at_mut(hidden);
+        let (d_g, d_o) = rest.split_at_mut(hidden);
+        let (d_o, row) = (&mut d_o[..hidden], r * stride..r * stride + hidden);
+        let (before, c, d_h, d_c) = (&before[row.clone()], &c[row.clone()], &d_h[row.clone()], &mut d_c[row]);
+        for j in 0..hidden {
+            let t = tanh(c[j]);
+            let d = d_h[j] * o[j] * (1.0 - t * t) + d_c[j];
+            d_i[j] = d * g[j] * (i[j] * (1.0 - i[j]));
+            d_f[j] = d * before[j] * (f[j] * (1.0 - f[j]));
+            d_g[j] = d * i[j] * (1.0 - g[j] * g[j]);
+            d_o[j] = d_h[j] * t * (o[j] * (1.0 - o[j]));
+            d_c[j] = d * f[j];
+        }
+    }
+}
+
+kernel! {
+    /// `r += activation''(z) rz g`, told from the activation `a`, where `g` is already multiplied by the slope for the hyperbolic tangent
+    /// (of which `s'' = -2 s s'`) and not for the sine (of which `s'' = -s`).
+    bend = bend_body(activation: Activation, a: &[f32], rz: &[f32], g: &[f32], r: &mut [f32])
+}
+
+#[inline(always)]
+fn bend_body<S: Simd>(activation: Activation, a: &[f32], rz: &[f32], g: &[f32], r: &mut [f32]) {
+    let all = r.iter_mut().zip(a).zip(rz.iter().zip(g));
     match activation {
-        // With a = tanh z: a' = 1 - a^2, and a'' R z = -2 a R a.
-        Activation::Tanh => all.for_each(|((r, a), (ra, g))| *r = *r * (1.0 - a * a) - 2.0 * a * ra * g),
-        Activation::Relu => all.for_each(|((r, a), _)| *r = if *a > 0.0 { *r } else { 0.0 }),
+        Activation::Tanh => all.for_each(|((r, a), (rz, g))| *r -= 2.0 * a * rz * g),
+        Activation::Relu => {}
+        Activation::Sin => all.for_each(|((r, a), (rz, g))| *r -= a * rz * g),
     }
 }
 
@@ -484,6 +621,157 @@ pub(crate) fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
     axpy_kernel(path(), alpha, x, y);
 }
 
+kernel! { polyak_kernel = polyak_body(tau: f32, x: &[f32], y: &mut [f32]) }
+
+#[inline(always)]
+fn polyak_body<S: Simd>(tau: f32, x: &[f32], y: &mut [f32]) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y += tau * (x - *y));
+}
+
+pub(crate) fn polyak(tau: f32, x: &[f32], y: &mut [f32]) {
+    polyak_kernel(path(), tau, x, y);
+}
+
+kernel! {
+    /// `k += (a + 1) g`, element by element: a layer's share of a kernel, the 1 being its bias.
+    add_gram = add_gram_body(a: &[f64], g: &[f64], k: &mut [f64])
+}
+
+#[inline(always)]
+fn add_gram_body<S: Simd>(a: &[f64], g: &[f64], k: &mut [f64]) {
+    k.iter_mut().zip(a).zip(g).for_each(|((k, a), g)| *k += (a + 1.0) * g);
+}
+
+kernel! {
+    /// `out = x' y` for `x` and `y` of any number of rows of [`BLOCK`] numbers, `out` of BLOCK x BLOCK.
+    inner_products = inner_products_body(x: &[f64], y: &[f64], out: &mut [f64])
+}
+
+#[inline(always)]
+fn inner_products_body<S: Simd>(x: &[f64], y: &[f64], out: &mut [f64]) {
+    let (rows, across) = TILE;
+    for i in (0..BLOCK).step_by(rows) {
+        for j in (0..BLOCK).step_by(across) {
+            let mut sums = [[0.0_f64; TILE.1]; TILE.0];
+            for (x, y) in x.chunks_exact(BLOCK).zip(y.chunks_exact(BLOCK)) {
+                let right: [f64; TILE.1] = std::array::from_fn(|k| y[j + k]);
+                for (k, sums) in sums.iter_mut().enumerate() {
+                    let left = x[i + k];
+                    sums.iter_mut().zip(right).for_each(|(sum, right)| *sum = left.mul_add(right, *sum));
+                }
+            }
+            for (k, sums) in sums.iter().enumerate() {
+                out[(i + k) * BLOCK + j..][..across].copy_from_slice(sums);
+            }
+        }
+    }
+}
+
+kernel! {
+    /// `to = factor from`, row by row.
+    scale_rows = scale_rows_body(factors: &[f32], stride: usize, from: &[f32], to: &mut [f32])
+}
+
+#[inline(always)]
+fn scale_rows_body<S: Simd>(factors: &[f32], stride: usize, from: &[f32], to: &mut [f32]) {
+    for ((factor, from), to) in factors.iter().zip(from.chunks_exact(stride)).zip(to.chunks_exact_mut(stride)) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = factor * from);
+    }
+}
+
+/// Columns of a panel of [`cholesky`].
+const PANEL: usize = 32;
+/// Rows and columns of its tiles.
+const TILE: (usize, usize) = (4, 8);
+
+kernel! {
+    /// Overwrite the lower triangle of the symmetric `a` (n x n) by its Cholesky factor; false where it has none.
+    cholesky = cholesky_body(a: &mut [f64], n: usize) -> bool
+}
+
+#[inline(always)]
+fn cholesky_body<S: Simd>(a: &mut [f64], n: usize) -> bool {
+    assert_eq!(a.len(), n * n, "numbers of a symmetric matrix");
+    // The panel's columns as rows, so that what happens to each of its rows happens side by side.
+    let mut columns = vec![0.0_f64; PANEL * (n + TILE.1)];
+    for first in (0..n).step_by(PANEL) {
+        let end = (first + PANEL).min(n);
+        for j in first..end {
+            for i in j..end {
+                let (low, high) = (j * n, i * n);
+                let sum = (first..j).fold(a[high + j], |sum, p| (-a[high + p]).mul_add(a[low + p], sum));
+                a[high + j] = if i == j { sum.sqrt() } else { sum / a[low + j] };
+                // The square root of what is not positive is not either, or not a number.
+                if i == j && !(a[high + j] > 0.0 && a[high + j].is_finite()) {
+                    return false;
+                }
+            }
+        }
+        let (below, width) = (n - end, n - end + TILE.1);
+        for (i, row) in a[end * n..].chunks_exact(n).enumerate() {
+            (first..end).for_each(|j| columns[(j - first) * width + i] = row[j]);
+        }
+        for j in 0..end - first {
+            let (done, rest) = columns.split_at_mut(j * width);
+            let column = &mut rest[..below];
+            let diagonal = &a[(first + j) * n + first..][..=j];
+            for (factor, earlier) in diagonal.iter().zip(done.chunks_exact(width)) {
+                column.iter_mut().zip(earlier).for_each(|(x, e)| *x = (-factor).mul_add(*e, *x));
+            }
+            column.iter_mut().for_each(|x| *x /= diagonal[j]);
+        }
+        for (i, row) in a[end * n..].chunks_exact_mut(n).enumerate() {
+            (first..end).for_each(|j| row[j] = columns[(j - first) * width + i]);
+        }
+        subtract_square(&columns[..(end - first) * width], width, below, &mut a[end * n..], n, end);
+    }
+    true
+}
+
+/// `a -= columns' columns` in the lower triangle that begins at column `first` of the rows in `a`.
+#[inline(always)]
+fn subtract_square(columns: &[f64], width: usize, below: usize, a: &mut [f64], n: usize, first: usize) {
+    let (rows, across) = TILE;
+    for i in (0..below).step_by(rows) {
+        let height = rows.min(below - i);
+        for j in (0..i + height).step_by(across) {
+            let mut sums = [[0.0_f64; TILE.1]; TILE.0];
+            for column in columns.chunks_exact(width) {
+                // Rows and columns beyond the matrix hold what is never stored.
+                let right: [f64; TILE.1] = std::array::from_fn(|k| column[j + k]);
+                for (k, sums) in sums.iter_mut().enumerate() {
+                    let left = column[i + k];
+                    sums.iter_mut().zip(right).for_each(|(sum, right)| *sum = left.mul_add(right, *sum));
+                }
+            }
+            for (k, sums) in sums.iter().enumerate().take(height) {
+                let stored = &mut a[(i + k) * n + first + j..(i + k) * n + n];
+                stored.iter_mut().zip(sums).for_each(|(a, sum)| *a -= sum);
+            }
+        }
+    }
+}
+
+kernel! {
+    /// Solve `L L' x = b` in place, for `L` from [`cholesky`].
+    cholesky_solve = cholesky_solve_body(l: &[f64], x: &mut [f64])
+}
+
+#[inline(always)]
+fn cholesky_solve_body<S: Simd>(l: &[f64], x: &mut [f64]) {
+    let n = x.len();
+    assert_eq!(l.len(), n * n, "numbers of a factor");
+    for i in 0..n {
+        let sum = l[i * n..][..i].iter().zip(&*x).fold(x[i], |sum, (l, x)| (-l).mul_add(*x, sum));
+        x[i] = sum / l[i * n + i];
+    }
+    for i in (0..n).rev() {
+        let (rest, last) = x.split_at_mut(i);
+        last[0] /= l[i * n + i];
+        rest.iter_mut().zip(&l[i * n..]).for_each(|(x, l)| *x = (-l).mul_add(last[0], *x));
+    }
+}
+
 pub(crate) fn scale(factor: f32, y: &mut [f32]) {
     for y in y {
         *y *= factor;
@@ -545,6 +833,56 @@ mod tests {
             activate(path, Activation::Tanh, &mut wide);
             assert!(wide.iter().zip(&values).all(|(wide, x)| wide.to_bits() == tanh(*x).to_bits()), "{path:?}");
         }
+    }
+
+    #[test]
+    fn sine_and_cosine_are_accurate_and_bounded() {
+        let (mut worst, mut values) = (0.0_f64, Vec::new());
+        // A prime stride visits every exponent up to the end of the range.
+        for bits in (0..=REACH.to_bits()).step_by(9_973).chain([REACH.to_bits()]) {
+            let x = f32::from_bits(bits);
+            let (s, c) = sin_cos(x);
+            let expected = (libm::sin(f64::from(x)), libm::cos(f64::from(x)));
+            worst = worst.max((f64::from(s) - expected.0).abs()).max((f64::from(c) - expected.1).abs());
+            assert_eq!((sin_cos(-x), s.abs() <= 1.0 && c.abs() <= 1.0), ((-s, c), true), "{x}");
+            values.extend([x, -x]);
+        }
+        // A rounding of the remainder and one of the result, of numbers up to 1, and the polynomial's.
+        assert!(worst < 1.0e-7, "{worst}");
+        assert_eq!((sin_cos(1e-20).0, sin_cos(0.0)), (1e-20, (0.0, 1.0)));
+        let far = [1e6_f32, -3e9, f32::MAX].map(|x| (x, any_sin_cos(x)));
+        assert!(far.iter().all(|(x, (s, _))| (f64::from(*s) - libm::sin(f64::from(*x))).abs() < 1e-7), "{far:?}");
+        assert!(any_sin_cos(f32::NAN).0.is_nan() && any_sin_cos(f32::INFINITY).1.is_nan());
+        for path in simd::available() {
+            // Whole vectors within the range, and one number beyond it that sends all of them the other way: the same bits.
+            for extra in [0.5, 1e9] {
+                let all: Vec<f32> = values.iter().copied().chain([extra]).collect();
+                let (mut sine, mut slope) = (all.clone(), vec![0.0; all.len()]);
+                activate_sin(path, &mut sine, &mut slope);
+                let mut alone = all.clone();
+                activate(path, Activation::Sin, &mut alone);
+                for ((s, c), x) in sine.iter().zip(&slope).zip(&all) {
+                    let expected = any_sin_cos(*x);
+                    assert_eq!(
+                        (s.to_bits(), c.to_bits()),
+                        (expected.0.to_bits(), expected.1.to_bits()),
+                        "{path:?} {x}"
+                    );
+                }
+                assert_eq!(alone, sine, "{path:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn sigmoid_is_accurate() {
+        for i in -4_000..=4_000 {
+            let x = i as f32 / 100.0;
+            let expected = 1.0 / (1.0 + libm::exp(-f64::from(x)));
+            // Half of tanh's error (3.1e-7 / 2) and one rounding.
+            assert!((f64::from(sigmoid(x)) - expected).abs() < 2e-7 && (0.0..=1.0).contains(&sigmoid(x)), "{x}");
+        }
+        assert!(sigmoid(0.0) == 0.5 && sigmoid(f32::NAN).is_nan());
     }
 
     #[test]

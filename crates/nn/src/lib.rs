@@ -1,4 +1,4 @@
-//! Small dense networks, fused on the CPU: what reinforcement learning spends its update in.
+//! Small dense and recurrent networks, fused on the CPU: what reinforcement learning spends its update in.
 //!
 //! Parameters, gradients and tangents are flat `f32` slices that the caller owns. Everything that is computed is a function of
 //! its inputs alone: the same bits for any number of threads and on any machine, because
@@ -6,7 +6,7 @@
 //!   instruction set only decides how many elements are computed side by side ([`simd`]);
 //! - rows are cut into blocks of [`BLOCK`] and blocks into at most [`LANES`] lanes, whatever the number of threads, and lane results are
 //!   added in lane order;
-//! - `exp`, `log` and `tanh` are the crate's own or `libm`'s, never the platform's.
+//! - `exp`, `log`, `tanh`, `sin` and `cos` are the crate's own or `libm`'s, never the platform's.
 //!
 //! Slices of wrong lengths are programming errors: functions check them once a call and panic with the shapes.
 //!
@@ -38,26 +38,34 @@
 
 mod adam;
 pub mod categorical;
+mod cholesky;
 pub mod gaussian;
 mod hessian;
 mod init;
 mod kernels;
+mod lstm;
 mod mlp;
 mod normaliser;
 mod peak;
 mod reduce;
 mod rows;
 pub mod simd;
+pub mod squashed;
+mod trace;
 mod workspace;
 
 pub use adam::Adam;
+pub use cholesky::Cholesky;
 pub use hessian::Curve;
 pub use init::Init;
+pub use kernels::tanh;
+pub use lstm::{Lstm, Sequences, Tape};
 pub use mlp::{Activation, Head, Mlp};
 pub use normaliser::Normaliser;
 pub use peak::{flop_count, machine_gflops};
-pub use reduce::{axpy, clip_norm, dot, norm};
+pub use reduce::{axpy, clip_norm, dot, norm, polyak};
 pub use rows::Rows;
+pub use trace::Trace;
 pub use workspace::{BLOCK, LANES, Scratch, Workspace};
 
 /// What can be wrong with a shape or a stored state.

@@ -27,6 +27,8 @@ pub enum Activation {
     Tanh,
     /// `max(0, x)`; the derivative at 0 is 0.
     Relu,
+    /// Sine. Its derivative cannot be told from itself (the sign is lost), so a pass that will need it keeps the cosine, too.
+    Sin,
 }
 
 /// What a batch's loss says about one block: `head(first, y, dy, sums)` gets the block's first row, its outputs `y` (b x out), fills
@@ -42,8 +44,9 @@ pub(crate) struct Layer {
     at: usize,
     /// The same rows at a stride of `stride(outputs)`.
     padded_at: usize,
-    /// `W` transposed, `outputs` rows at a stride of `stride(inputs)`; the first layer has none.
-    pub(crate) transposed_at: usize,
+    /// `W` transposed, `outputs` rows at a stride of `stride(inputs)`. The first layer's is the last, because only the derivative by the input
+    /// asks for it.
+    transposed_at: usize,
 }
 
 impl Layer {
@@ -53,6 +56,10 @@ impl Layer {
 
     pub(crate) fn padded(&self) -> Range<usize> {
         self.padded_at..self.padded_at + (self.inputs + 1) * stride(self.outputs)
+    }
+
+    pub(crate) fn transposed(&self) -> Range<usize> {
+        self.transposed_at..self.transposed_at + self.outputs * stride(self.inputs)
     }
 
     pub(crate) fn macs(&self) -> u64 {
@@ -75,7 +82,7 @@ impl Mlp {
             return Err(Error::Sizes(sizes.to_vec()));
         }
         let (mut at, mut padded_at, mut transposed_at) = (0, 0, 0);
-        let mut layers = Vec::new();
+        let mut layers: Vec<Layer> = Vec::new();
         for (l, pair) in sizes.windows(2).enumerate() {
             let (inputs, outputs) = (pair[0], pair[1]);
             layers.push(Layer { inputs, outputs, at, padded_at, transposed_at });
@@ -83,6 +90,7 @@ impl Mlp {
             padded_at += (inputs + 1) * stride(outputs);
             transposed_at += if l == 0 { 0 } else { outputs * stride(inputs) };
         }
+        layers[0].transposed_at = transposed_at;
         Ok(Self { sizes: sizes.to_vec(), activation, layers })
     }
 
@@ -154,7 +162,7 @@ impl Mlp {
             let padded = &work.padded;
             let body = |(l, (lane, y)): (usize, (&mut Lane, &mut [f32]))| {
                 for (i, block) in blocks(lanes.range(l, n)).enumerate() {
-                    self.forward_block(path, padded, x, block.clone(), lane);
+                    self.forward_block(path, padded, x, block.clone(), &mut lane.activations, None);
                     let at = i * BLOCK * self.output();
                     lane.outputs(self, block.len(), &mut y[at..at + block.len() * self.output()]);
                 }
@@ -193,7 +201,26 @@ impl Mlp {
         sums: &mut [f64],
         work: &mut Workspace,
     ) {
-        self.sweep(params, None, x, head, grad, sums, work);
+        self.sweep(params, None, x, head, grad, None, sums, work);
+    }
+
+    /// As [`Mlp::gradient`], and overwrite `dx` (n x in) with `J_x' dy` of each row: derivatives by the inputs, as they are after the
+    /// normaliser.
+    ///
+    /// # Panics
+    /// If a slice is not of the network's size, or an index is outside of the data.
+    #[allow(clippy::too_many_arguments)]
+    pub fn gradient_with_inputs(
+        &self,
+        params: &[f32],
+        x: &Rows,
+        head: &Head,
+        grad: &mut [f32],
+        dx: &mut [f32],
+        sums: &mut [f64],
+        work: &mut Workspace,
+    ) {
+        self.sweep(params, None, x, head, grad, Some(dx), sums, work);
     }
 
     /// Overwrite `out` with the sum over rows of `J' M J v`: a Gauss-Newton or Fisher product. `head(first, y, jv, sums)` gets `J v` in
@@ -213,7 +240,7 @@ impl Mlp {
         work: &mut Workspace,
     ) {
         self.check_params(v);
-        self.sweep(params, Some(v), x, head, out, sums, work);
+        self.sweep(params, Some(v), x, head, out, None, sums, work);
     }
 
     /// Outputs `y` and directional derivatives `jv = J v` of all rows (n x out each), by forward mode.
@@ -235,7 +262,7 @@ impl Mlp {
             let body = |(l, ((lane, y), jv)): (usize, LaneOutputs)| {
                 for (i, block) in blocks(lanes.range(l, n)).enumerate() {
                     let b = block.len();
-                    self.forward_block(path, padded, x, block, lane);
+                    self.forward_block(path, padded, x, block, &mut lane.activations, Some(&mut lane.slopes));
                     self.tangent_block(path, padded, tangent, b, lane);
                     let out = i * BLOCK * self.output()..(i * BLOCK + b) * self.output();
                     lane.outputs(self, b, &mut y[out.clone()]);
@@ -261,12 +288,13 @@ impl Mlp {
         x: &Rows,
         head: &Head,
         out: &mut [f32],
+        dx: Option<&mut [f32]>,
         sums: &mut [f64],
         work: &mut Workspace,
     ) {
         let n = self.check(params, x);
         self.check_params(out);
-        let (forward, first) = (self.flops_per_row(), 2 * self.layers[0].macs());
+        let (forward, first) = (self.flops_per_row(), if dx.is_some() { 0 } else { 2 * self.layers[0].macs() });
         let tangent = if v.is_some() { self.tangent_flops_per_row() } else { 0 };
         count_flops(n as u64 * (3 * forward - first + tangent));
         if n == 0 {
@@ -276,19 +304,19 @@ impl Mlp {
         }
         let path = path();
         self.pack(params, &mut work.padded);
-        self.pack_transposed(path, params, &mut work.transposed);
+        self.pack_transposed(path, params, usize::from(dx.is_none()), &mut work.transposed);
         if let Some(v) = v {
             self.pack(v, &mut work.tangent);
         }
         let lanes = Lanes::of(n);
         work.reserve(self, lanes.count, sums.len());
         let (padded, transposed, tangent) = (&work.padded, &work.transposed, &work.tangent);
-        let body = |(l, lane): (usize, &mut Lane)| {
+        let body = |l: usize, lane: &mut Lane, mut dx: Option<&mut [f32]>| {
             lane.sums.fill(0.0);
             lane.grad.resize(padded.len());
             for (i, block) in blocks(lanes.range(l, n)).enumerate() {
                 let (first, b) = (block.start, block.len());
-                self.forward_block(path, padded, x, block, lane);
+                self.forward_block(path, padded, x, block, &mut lane.activations, Some(&mut lane.slopes));
                 let size = b * self.output();
                 let Lane { activations, y, dy, .. } = &mut *lane;
                 unpad(&activations[self.layers.len()], stride(self.output()), self.output(), &mut y[..size]);
@@ -301,13 +329,25 @@ impl Mlp {
                 let Lane { delta, y, dy, sums, .. } = &mut *lane;
                 head(first, &y[..size], &mut dy[..size], sums);
                 pad(&dy[..size], self.output(), stride(self.output()), &mut delta[0]);
-                self.backward_block(path, transposed, b, i == 0, lane);
+                let at = i * BLOCK * self.input();
+                let dx = dx.as_deref_mut().map(|dx| &mut dx[at..at + b * self.input()]);
+                self.backward_block(path, transposed, b, i == 0, dx, lane);
             }
         };
-        if lanes.parallel() {
-            work.lanes[..lanes.count].par_iter_mut().enumerate().for_each(body);
-        } else {
-            work.lanes[..lanes.count].iter_mut().enumerate().for_each(body);
+        let (used, parallel) = (&mut work.lanes[..lanes.count], lanes.parallel());
+        match dx {
+            Some(dx) => {
+                assert_eq!(dx.len(), n * self.input(), "derivatives of {n} inputs");
+                let size = lanes.rows * self.input();
+                let body = |(l, (lane, dx)): (usize, (&mut Lane, &mut [f32]))| body(l, lane, Some(dx));
+                if parallel {
+                    used.par_iter_mut().zip(dx.par_chunks_mut(size)).enumerate().for_each(body);
+                } else {
+                    used.iter_mut().zip(dx.chunks_mut(size)).enumerate().for_each(body);
+                }
+            }
+            None if parallel => used.par_iter_mut().enumerate().for_each(|(l, lane)| body(l, lane, None)),
+            None => used.iter_mut().enumerate().for_each(|(l, lane)| body(l, lane, None)),
         }
         // Lane after lane: the only order that does not depend on who finished first.
         let (total, rest) = work.lanes[..lanes.count].split_at_mut(1);
@@ -322,27 +362,50 @@ impl Mlp {
         }
     }
 
-    /// Activations of the rows `block`, layer after layer.
-    pub(crate) fn forward_block(&self, path: Path, padded: &[f32], x: &Rows, block: Range<usize>, lane: &mut Lane) {
+    /// Activations of the rows `block`, layer after layer; with `slopes`, also what the derivatives of sines are told from.
+    pub(crate) fn forward_block(
+        &self,
+        path: Path,
+        padded: &[f32],
+        x: &Rows,
+        block: Range<usize>,
+        activations: &mut [Buffer],
+        mut slopes: Option<&mut [Buffer]>,
+    ) {
         let b = block.len();
         let input = stride(self.input());
-        for (i, row) in block.zip(lane.activations[0].chunks_exact_mut(input)) {
+        for (i, row) in block.zip(activations[0].chunks_exact_mut(input)) {
             x.read(path, i, &mut row[..self.input()]);
         }
         for (l, layer) in self.layers.iter().enumerate() {
-            let (before, after) = lane.activations.split_at_mut(l + 1);
+            let (before, after) = activations.split_at_mut(l + 1);
             let (weights, bias) = layer_parts(layer, padded);
             let (from, to) = (View { data: &before[l], stride: stride(layer.inputs) }, stride(layer.outputs));
             kernels::product(path, b, layer.outputs, layer.inputs, from, weights, Start::Row(bias), &mut after[0], to);
-            if l + 1 < self.layers.len() {
-                kernels::activate(path, self.activation, &mut after[0][..b * to]);
+            if l + 1 == self.layers.len() {
+                return;
+            }
+            let z = &mut after[0][..b * to];
+            match &mut slopes {
+                Some(slopes) if self.activation == Activation::Sin => {
+                    kernels::activate_sin(path, z, &mut slopes[l + 1][..b * to]);
+                }
+                _ => kernels::activate(path, self.activation, z),
             }
         }
     }
 
+    /// `d *= activation'` of the `b` rows of hidden layer `l`.
+    pub(crate) fn chain(&self, path: Path, l: usize, b: usize, kept: (&[Buffer], &[Buffer]), d: &mut [f32]) {
+        let (activations, slopes) = kept;
+        let told = if self.activation == Activation::Sin { &slopes[l] } else { &activations[l] };
+        let size = b * stride(self.sizes[l]);
+        kernels::chain(path, self.activation, &told[..size], &mut d[..size]);
+    }
+
     /// Forward mode along `tangent`, after [`Mlp::forward_block`]; the outputs' tangents are left in `delta[0]`.
     fn tangent_block(&self, path: Path, padded: &[f32], tangent: &[f32], b: usize, lane: &mut Lane) {
-        let Lane { activations, delta, .. } = lane;
+        let Lane { activations, slopes, delta, .. } = lane;
         let [to, from] = delta;
         for (l, layer) in self.layers.iter().enumerate() {
             let (inputs, outputs) = (stride(layer.inputs), stride(layer.outputs));
@@ -355,15 +418,23 @@ impl Mlp {
                 kernels::product(path, b, layer.outputs, layer.inputs, t, weights, Start::Result, to, outputs);
             }
             if l + 1 < self.layers.len() {
-                kernels::chain(path, self.activation, &activations[l + 1][..b * outputs], &mut to[..b * outputs]);
+                self.chain(path, l + 1, b, (activations, slopes), to);
                 std::mem::swap(to, from);
             }
         }
     }
 
-    /// From the outputs' derivatives in `delta[0]` to the lane's gradient, which the `first` block overwrites.
-    fn backward_block(&self, path: Path, transposed: &[f32], b: usize, first: bool, lane: &mut Lane) {
-        let Lane { activations, delta, grad, .. } = lane;
+    /// From the outputs' derivatives in `delta[0]` to the lane's gradient, which the `first` block overwrites, and to the inputs' if wanted.
+    fn backward_block(
+        &self,
+        path: Path,
+        transposed: &[f32],
+        b: usize,
+        first: bool,
+        dx: Option<&mut [f32]>,
+        lane: &mut Lane,
+    ) {
+        let Lane { activations, slopes, delta, grad, .. } = lane;
         let [d, next] = delta;
         let start = if first { Start::Zero } else { Start::Result };
         for (l, layer) in self.layers.iter().enumerate().rev() {
@@ -376,13 +447,16 @@ impl Mlp {
             kernels::add_rows(path, delta, b, d_bias);
             let a = View { data: &activations[l], stride: inputs };
             kernels::product_transposed(path, layer.inputs, layer.outputs, b, a, delta, start, d_weights, outputs);
-            if l > 0 {
-                let weights =
-                    View { data: &transposed[layer.transposed_at..][..layer.outputs * inputs], stride: inputs };
-                kernels::product(path, b, layer.inputs, layer.outputs, delta, weights, Start::Zero, next, inputs);
-                kernels::chain(path, self.activation, &activations[l][..b * inputs], &mut next[..b * inputs]);
+            if l > 0 || dx.is_some() {
+                self.back(path, l, b, transposed, d, next);
+                if l > 0 {
+                    self.chain(path, l, b, (activations, slopes), next);
+                }
                 std::mem::swap(d, next);
             }
+        }
+        if let Some(dx) = dx {
+            unpad(d, stride(self.input()), self.input(), dx);
         }
     }
 
@@ -411,13 +485,23 @@ impl Mlp {
         }
     }
 
-    pub(crate) fn pack_transposed(&self, path: Path, params: &[f32], transposed: &mut Buffer) {
-        transposed.resize(self.layers.iter().skip(1).map(|layer| layer.outputs * stride(layer.inputs)).sum());
-        for layer in self.layers.iter().skip(1) {
+    /// Transposed weights of the layers from number `first` on.
+    pub(crate) fn pack_transposed(&self, path: Path, params: &[f32], first: usize, transposed: &mut Buffer) {
+        transposed.resize(self.layers.iter().map(|layer| layer.transposed().len()).sum());
+        for layer in &self.layers[first..] {
             let weights = View { data: &params[layer.params()], stride: layer.outputs };
-            let to = &mut transposed[layer.transposed_at..][..layer.outputs * stride(layer.inputs)];
+            let to = &mut transposed[layer.transposed()];
             kernels::transpose(path, layer.inputs, layer.outputs, weights, to, stride(layer.inputs));
         }
+    }
+
+    /// From the derivatives `delta` by a layer's outputs to those by its inputs, before the activation's.
+    pub(crate) fn back(&self, path: Path, l: usize, b: usize, transposed: &[f32], delta: &[f32], to: &mut [f32]) {
+        let layer = &self.layers[l];
+        let (inputs, outputs) = (stride(layer.inputs), stride(layer.outputs));
+        let weights = View { data: &transposed[layer.transposed()], stride: inputs };
+        let delta = View { data: delta, stride: outputs };
+        kernels::product(path, b, layer.inputs, layer.outputs, delta, weights, Start::Zero, to, inputs);
     }
 
     /// Multiply-adds x 2 of forward mode for one row, on top of the forward pass.

@@ -26,6 +26,15 @@ pub fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
     kernels::axpy(alpha, x, y);
 }
 
+/// `target += tau * (source - target)`: a running average of parameters.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn polyak(tau: f32, source: &[f32], target: &mut [f32]) {
+    assert_eq!(source.len(), target.len(), "average of vectors of different lengths");
+    kernels::polyak(tau, source, target);
+}
+
 /// Scale `grad` so that its norm is at most `max`; the norm before. As `PyTorch`: the factor is `max / (norm + 1e-6)` where that is below 1.
 pub fn clip_norm(grad: &mut [f32], max: f64) -> f64 {
     let norm = norm(grad);
@@ -52,6 +61,19 @@ mod tests {
             let mut y = b.clone();
             axpy(2.0, &a, &mut y);
             assert!(y.iter().zip(a.iter().zip(&b)).all(|(y, (a, b))| *y == 2.0 * a + b));
+        }
+    }
+
+    #[test]
+    fn an_average_moves_by_its_share_and_arrives() {
+        for n in [1, 16, 37] {
+            let source: Vec<f32> = (0..n).map(|i| i as f32).collect();
+            let mut target = vec![8.0; n];
+            polyak(0.25, &source, &mut target);
+            // Quarters of small integers are exact.
+            assert!(target.iter().zip(&source).all(|(t, s)| *t == 6.0 + 0.25 * s), "{target:?}");
+            polyak(1.0, &source, &mut target);
+            assert_eq!(target, source);
         }
     }
 

@@ -4,8 +4,8 @@
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut, Range};
 
-use crate::Mlp;
 use crate::simd::WIDTH;
+use crate::{Activation, Mlp};
 
 /// Rows that go through the network together.
 pub const BLOCK: usize = 64;
@@ -98,8 +98,14 @@ impl Workspace {
         }
         for lane in &mut self.lanes[..lanes] {
             lane.activations.resize_with(mlp.sizes().len().max(lane.activations.len()), Buffer::default);
+            lane.slopes.resize_with(mlp.sizes().len().max(lane.slopes.len()), Buffer::default);
             for (activations, size) in lane.activations.iter_mut().zip(mlp.sizes()) {
                 activations.resize(BLOCK * stride(*size));
+            }
+            if mlp.activation() == Activation::Sin {
+                for (slopes, size) in lane.slopes.iter_mut().zip(mlp.sizes()) {
+                    slopes.resize(BLOCK * stride(*size));
+                }
             }
             let widest = mlp.sizes().iter().map(|size| BLOCK * stride(*size)).max().unwrap_or(0);
             lane.delta.iter_mut().for_each(|delta| delta.resize(widest));
@@ -118,6 +124,8 @@ pub(crate) type LaneOutputs<'a> = ((&'a mut Lane, &'a mut [f32]), &'a mut [f32])
 pub(crate) struct Lane {
     /// Of the input and of each layer, 64 rows at a stride of `stride(size)`.
     pub(crate) activations: Vec<Buffer>,
+    /// The cosine beside each sine, of the same shape; of other activations nothing.
+    pub(crate) slopes: Vec<Buffer>,
     /// Derivatives (or tangents) of the layer at hand and of the next; wide enough for any layer.
     pub(crate) delta: [Buffer; 2],
     pub(crate) grad: Buffer,
@@ -125,6 +133,8 @@ pub(crate) struct Lane {
     pub(crate) dy: Vec<f32>,
     /// Of Hessian products alone: derivatives along the vector of activations, of `delta` and of the outputs.
     pub(crate) tangents: Vec<Buffer>,
+    /// The same before the activation.
+    pub(crate) r_sums: Vec<Buffer>,
     pub(crate) r_delta: [Buffer; 2],
     pub(crate) ry: Vec<f32>,
     pub(crate) sums: Vec<f64>,

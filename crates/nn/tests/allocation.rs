@@ -6,8 +6,8 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{batch, params};
-use tony_nn::{Activation, Adam, Mlp, Scratch, Workspace, gaussian};
+use common::{batch, normals, params};
+use tony_nn::{Activation, Adam, Lstm, Mlp, Scratch, Sequences, Tape, Workspace, gaussian};
 use tony_random::Stream;
 
 struct Counting;
@@ -39,6 +39,11 @@ fn steady_state_allocates_nothing() {
     let (mut work, mut scratch, mut adam) =
         (Workspace::default(), Scratch::default(), Adam::new(p.len(), 0.9, 0.999, 1e-8));
     let (mut action, mut logp) = (vec![0.0; 128], vec![0.0; 64]);
+    let lstm = Lstm::new(60, 64).unwrap();
+    let weights = normals(lstm.num_params(), 0.1, &mut stream);
+    let (lengths, mut state, mut tape) = ([30, 34, 5], vec![0.0; lstm.state_len()], Tape::default());
+    let (mut h, mut dx) = (vec![0.0; 69 * 64], vec![0.0; 69 * 60]);
+    let mut lstm_grad = vec![0.0; weights.len()];
     let head = |_: usize, y: &[f32], dy: &mut [f32], sums: &mut [f64]| {
         dy.copy_from_slice(y);
         sums[0] += 1.0;
@@ -55,6 +60,10 @@ fn steady_state_allocates_nothing() {
         mlp.gauss_newton(&p, &grad.clone(), &block.rows(), &head, &mut grad, &mut [0.0], &mut work);
         mlp.hessian_vector(&p, &grad.clone(), &block.rows(), &curve, &mut grad, &mut work);
         adam.step(&mut p, &grad, 1e-3);
+        let sequences = Sequences { x: &block.data[..69 * 60], lengths: &lengths, start: None, reverse: false };
+        lstm.forward(&weights, &sequences, &mut h, &mut tape);
+        lstm.backward(&weights, &h, &mut lstm_grad, Some(&mut dx), &mut tape);
+        lstm.step(&weights, &row, &mut state, &mut scratch);
     };
     work_once();
     let before = ALLOCATIONS.load(Ordering::Relaxed);

@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{ROWS, SHAPES, batch, normals, params};
+use common::{ACTIVATIONS, CELLS, LENGTHS, ROWS, SHAPES, batch, normals, params};
 use tony_nn::simd::{self, Path};
-use tony_nn::{Activation, Adam, Mlp, Normaliser, Rows, Scratch, Workspace};
+use tony_nn::{Activation, Adam, Lstm, Mlp, Normaliser, Rows, Scratch, Sequences, Tape, Trace, Workspace};
 use tony_random::Stream;
 
 /// Everything that a network computes, as bits.
@@ -35,6 +35,9 @@ fn everything(mlp: &Mlp, n: usize) -> Vec<u32> {
     };
     let mut curved = vec![0.0; p.len()];
     mlp.hessian_vector(&p, &v, &x.rows(), &curve, &mut curved, &mut work);
+    let (mut again, mut dx) = (vec![0.0; p.len()], vec![0.0; n * mlp.input()]);
+    mlp.gradient_with_inputs(&p, &x.rows(), &head, &mut again, &mut dx, &mut [0.0], &mut work);
+    assert!(again == grad);
     let mut adam = Adam::new(p.len(), 0.9, 0.999, 1e-8);
     let mut stepped = p.clone();
     adam.step(&mut stepped, &grad, 3e-4);
@@ -42,7 +45,17 @@ fn everything(mlp: &Mlp, n: usize) -> Vec<u32> {
     tony_nn::axpy(0.3, &grad, &mut stepped);
     tony_nn::clip_norm(&mut stepped, 1.0);
     let inner = tony_nn::dot(&stepped, &out);
-    bits.extend([jv, grad, out, curved, stepped].concat().iter().map(|v| v.to_bits()));
+    let (mut trace, mut kept_dx, mut weighted) = (Trace::default(), vec![0.0; n * mlp.input()], vec![0.0; p.len()]);
+    let mut kernel = vec![0.0; n * n];
+    trace.forward(mlp, &p, &x.rows(), &mut y);
+    trace.backward(mlp, &p, &jv);
+    trace.input_gradient(mlp, &p, &mut kept_dx);
+    trace.kernel(mlp, &mut kernel);
+    trace.gradient(mlp, Some(&kept_dx[..n.min(kept_dx.len())]), &mut weighted);
+    tony_nn::polyak(0.1, &weighted, &mut stepped);
+    bits.extend(kernel.iter().flat_map(|v| [(v.to_bits() >> 32) as u32, v.to_bits() as u32]));
+    bits.extend([kept_dx, weighted].concat().iter().map(|v| v.to_bits()));
+    bits.extend([jv, grad, dx, out, curved, stepped].concat().iter().map(|v| v.to_bits()));
     bits.extend([sums[0], more[0], inner].iter().flat_map(|v| [(v.to_bits() >> 32) as u32, v.to_bits() as u32]));
     bits
 }
@@ -50,7 +63,7 @@ fn everything(mlp: &Mlp, n: usize) -> Vec<u32> {
 #[test]
 fn instruction_sets_agree() {
     for sizes in SHAPES {
-        for activation in [Activation::Tanh, Activation::Relu] {
+        for activation in ACTIVATIONS {
             let mlp = Mlp::new(sizes, activation).unwrap();
             for &n in ROWS {
                 let expected = simd::with_path(Path::Portable, || everything(&mlp, n));
@@ -64,7 +77,7 @@ fn instruction_sets_agree() {
 
 #[test]
 fn thread_counts_agree() {
-    let mlp = Mlp::new(&[17, 33, 64, 3], Activation::Tanh).unwrap();
+    let mlp = Mlp::new(&[17, 33, 64, 3], Activation::Sin).unwrap();
     // 1,100 rows are 18 blocks, more than lanes; the last one is short.
     for n in [65, 200, 1_100] {
         let on = |threads| {
@@ -80,8 +93,8 @@ fn thread_counts_agree() {
 
 #[test]
 fn one_row_is_a_row_of_the_batch() {
-    for sizes in SHAPES {
-        let mlp = Mlp::new(sizes, Activation::Tanh).unwrap();
+    for (i, sizes) in SHAPES.iter().enumerate() {
+        let mlp = Mlp::new(sizes, ACTIVATIONS[i % 3]).unwrap();
         let mut stream = Stream::new(3, "rows", 0);
         let p = params(&mlp, &mut stream);
         let x = batch(mlp.input(), 70, &mut stream);
@@ -121,7 +134,7 @@ fn a_used_workspace_changes_nothing() {
 
 #[test]
 fn not_a_number_is_never_hidden() {
-    for activation in [Activation::Tanh, Activation::Relu] {
+    for activation in ACTIVATIONS {
         let mlp = Mlp::new(&[4, 20, 20, 2], activation).unwrap();
         let mut stream = Stream::new(5, "nan", 0);
         let p = params(&mlp, &mut stream);
@@ -149,4 +162,104 @@ fn no_rows_are_no_gradient() {
     let p = vec![0.5; mlp.num_params()];
     mlp.gradient(&p, &Rows::all(&[], 2), &head, &mut grad, &mut sums, &mut Workspace::default());
     assert!(grad.iter().all(|g| *g == 0.0) && sums == [0.0]);
+}
+
+/// Everything that an LSTM computes, as bits.
+fn recurrent(lstm: &Lstm, lengths: &[usize], reverse: bool, tape: &mut Tape) -> Vec<u32> {
+    let mut stream = Stream::new(8, "recurrent", lengths.len() as u64);
+    let rows: usize = lengths.iter().sum();
+    let p = normals(lstm.num_params(), 0.3, &mut stream);
+    let x = normals(rows * lstm.inputs(), 1.0, &mut stream);
+    let start = normals(lengths.len() * lstm.state_len(), 0.5, &mut stream);
+    let (mut h, mut dx) = (vec![0.0; rows * lstm.hidden()], vec![0.0; x.len()]);
+    let mut grad = vec![0.0; p.len()];
+    lstm.forward(&p, &Sequences { x: &x, lengths, start: Some(&start), reverse }, &mut h, tape);
+    let dh: Vec<f32> = h.iter().map(|h| h * 0.7 + 0.1).collect();
+    lstm.backward(&p, &dh, &mut grad, Some(&mut dx), tape);
+    [h, dx, grad].concat().iter().map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn instruction_sets_agree_on_an_lstm() {
+    // One tape for all: what it held before changes nothing.
+    let mut tape = Tape::default();
+    for &(inputs, hidden) in CELLS {
+        let lstm = Lstm::new(inputs, hidden).unwrap();
+        for (lengths, reverse) in LENGTHS.iter().flat_map(|lengths| [(lengths, false), (lengths, true)]) {
+            let fresh = || recurrent(&lstm, lengths, reverse, &mut Tape::default());
+            let expected = simd::with_path(Path::Portable, fresh);
+            for path in simd::available() {
+                let again = simd::with_path(path, || recurrent(&lstm, lengths, reverse, &mut tape));
+                assert!(again == expected, "{path:?} {lstm:?} {lengths:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn thread_counts_agree_on_an_lstm() {
+    let lstm = Lstm::new(5, 17).unwrap();
+    // 1,100 sequences are 18 blocks, more than lanes; the last one is short.
+    for n in [65, 200, 1_100] {
+        let lengths: Vec<usize> = (0..n).map(|s| 1 + s % 5).collect();
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| recurrent(&lstm, &lengths, false, &mut Tape::default()))
+        };
+        let expected = on(1);
+        for threads in [2, 3, 8] {
+            assert!(on(threads) == expected, "{threads} threads, {n} sequences");
+        }
+    }
+}
+
+#[test]
+fn a_step_of_an_lstm_is_a_row_of_the_batch() {
+    for &(inputs, hidden) in CELLS {
+        let lstm = Lstm::new(inputs, hidden).unwrap();
+        let mut stream = Stream::new(6, "steps", 0);
+        let p = normals(lstm.num_params(), 0.3, &mut stream);
+        let lengths: Vec<usize> = (0..70).map(|s| 1 + s % 9).collect();
+        let x = normals(lengths.iter().sum::<usize>() * inputs, 1.0, &mut stream);
+        let start = normals(lengths.len() * lstm.state_len(), 0.5, &mut stream);
+        let mut h = vec![0.0; x.len() / inputs * hidden];
+        let sequences = Sequences { x: &x, lengths: &lengths, start: Some(&start), reverse: false };
+        lstm.forward(&p, &sequences, &mut h, &mut Tape::default());
+        let (mut rows, mut scratch) = (x.chunks(inputs).zip(h.chunks(hidden)), Scratch::default());
+        for (length, start) in lengths.iter().zip(start.chunks(lstm.state_len())) {
+            let mut state = start.to_vec();
+            for (x, h) in rows.by_ref().take(*length) {
+                lstm.step(&p, x, &mut state, &mut scratch);
+                assert_eq!(&state[..hidden], h, "{lstm:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_lstm_hides_no_not_a_number() {
+    let lstm = Lstm::new(2, 20).unwrap();
+    let p = normals(lstm.num_params(), 0.3, &mut Stream::new(7, "nan", 0));
+    for path in simd::available() {
+        simd::with_path(path, || {
+            let mut x = [0.5; 12];
+            x[2] = f32::NAN;
+            let mut h = [0.0; 120];
+            let sequences = Sequences { x: &x, lengths: &[3, 3], start: None, reverse: false };
+            lstm.forward(&p, &sequences, &mut h, &mut Tape::default());
+            // From the second row of the first sequence on; never in the other sequence.
+            let finite = |h: &[f32]| h.iter().all(|h| h.is_finite());
+            assert!(finite(&h[..20]) && h[20..60].iter().all(|h| h.is_nan()) && finite(&h[60..]), "{path:?}");
+        });
+    }
+}
+
+#[test]
+#[should_panic(expected = "each backward pass follows a forward pass of its own")]
+fn a_tape_is_used_once() {
+    let (lstm, mut tape) = (Lstm::new(1, 1).unwrap(), Tape::default());
+    let (p, mut grad) = (vec![0.1; lstm.num_params()], vec![0.0; lstm.num_params()]);
+    lstm.forward(&p, &Sequences { x: &[1.0], lengths: &[1], start: None, reverse: false }, &mut [0.0], &mut tape);
+    lstm.backward(&p, &[1.0], &mut grad, None, &mut tape);
+    lstm.backward(&p, &[1.0], &mut grad, None, &mut tape);
 }

@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{ROWS, SHAPES, batch, forward, normals, params, plain_gradient, wide};
-use tony_nn::{Activation, Mlp, Workspace};
+use common::{ACTIVATIONS, CELLS, LENGTHS, ROWS, SHAPES, batch, forward, normals, params, plain_gradient, wide};
+use tony_nn::{Activation, Lstm, Mlp, Sequences, Tape, Trace, Workspace};
 use tony_random::Stream;
 
 /// Central differences in f64 are good to 1e-8 here. What is left is f32: up to 130 roundings of 6e-8 in a chain
@@ -15,7 +15,7 @@ const TOLERANCE: f64 = 1e-5;
 /// step over (some 10,000 units take part).
 fn step(mlp: &Mlp) -> f64 {
     match mlp.activation() {
-        Activation::Tanh => 1e-5,
+        Activation::Tanh | Activation::Sin => 1e-5,
         Activation::Relu => 1e-7,
     }
 }
@@ -23,7 +23,7 @@ fn step(mlp: &Mlp) -> f64 {
 /// Every shape, activation and row count, with a stream of its own.
 fn cases(mut test: impl FnMut(&Mlp, usize, &mut Stream)) {
     for (s, sizes) in SHAPES.iter().enumerate() {
-        for activation in [Activation::Tanh, Activation::Relu] {
+        for activation in ACTIVATIONS {
             let mlp = Mlp::new(sizes, activation).unwrap();
             for &n in ROWS {
                 test(&mlp, n, &mut Stream::new(s as u64, "derivatives", n as u64));
@@ -106,6 +106,40 @@ fn gradient_is_the_derivative_of_the_loss_and_sums_are_complete() {
         let expected = loss(&p)[0];
         assert!((sums[0] - expected).abs() < TOLERANCE * (n as f64 * scale), "{mlp:?} {n}: {} for {expected}", sums[0]);
         assert_eq!(sums[1], (n * mlp.output()) as f64);
+    });
+}
+
+#[test]
+fn derivatives_by_the_inputs() {
+    cases(|mlp, n, stream| {
+        let p = params(mlp, stream);
+        let data = normals(n * mlp.input(), 1.0, stream);
+        let c = normals(n * mlp.output(), 1.0, stream);
+        let head = |first: usize, y: &[f32], dy: &mut [f32], _: &mut [f64]| {
+            let c = &c[first * mlp.output()..];
+            dy.iter_mut().zip(y).zip(c).for_each(|((dy, y), c)| *dy = c + y);
+        };
+        let (mut plain, mut grad, mut dx) = (vec![0.0; p.len()], vec![0.0; p.len()], vec![f32::NAN; data.len()]);
+        let (x, mut work) = (tony_nn::Rows::all(&data, mlp.input()), Workspace::default());
+        mlp.gradient_with_inputs(&p, &x, &head, &mut grad, &mut dx, &mut [], &mut work);
+        mlp.gradient(&p, &x, &head, &mut plain, &mut [], &mut work);
+        assert!(plain == grad);
+        let scale = largest(wide(&dx)).max(1.0);
+        let (p, data) = (wide(&p), wide(&data));
+        for i in some(data.len(), 8, stream) {
+            let row = i / mlp.input();
+            let loss = |x: &[f64]| {
+                let y = forward(mlp, &p, x);
+                vec![y.iter().zip(&c[row * mlp.output()..]).map(|(y, c)| y * (f64::from(*c) + y / 2.0)).sum()]
+            };
+            let x = &data[row * mlp.input()..][..mlp.input()];
+            let expected = partial(step(mlp), x, i % mlp.input(), loss);
+            assert!(
+                (f64::from(dx[i]) - expected).abs() < TOLERANCE * scale,
+                "{mlp:?} {n} {i}: {} for {expected}",
+                dx[i]
+            );
+        }
     });
 }
 
@@ -221,5 +255,177 @@ fn gauss_newton_is_symmetric_and_positive() {
         assert!((tony_nn::dot(&u, &gv) - tony_nn::dot(&v, &gu)).abs() < TOLERANCE * scale, "{mlp:?} {n}");
         // Positive but for rounding: relu may hide every parameter but the last bias, which is never hidden.
         assert!(tony_nn::dot(&v, &gv) > 0.0, "{mlp:?} {n}");
+    });
+}
+
+/// The rows' gradients by central differences: n rows of as many numbers as `chosen` has parameters.
+fn jacobian(mlp: &Mlp, p: &[f64], rows: &[Vec<f64>], dy: &[f32], chosen: &[usize]) -> Vec<Vec<f64>> {
+    let out = mlp.output();
+    let one = |(r, x): (usize, &Vec<f64>)| {
+        let value = |p: &[f64]| {
+            let y = forward(mlp, p, x);
+            vec![y.iter().zip(&dy[r * out..]).map(|(y, d)| y * f64::from(*d)).sum()]
+        };
+        chosen.iter().map(|&i| partial(step(mlp), p, i, value)).collect()
+    };
+    rows.iter().enumerate().map(one).collect()
+}
+
+#[test]
+fn a_kept_pass_gives_the_gradient_and_its_weighted_sums() {
+    cases(|mlp, n, stream| {
+        let (p, x) = (params(mlp, stream), batch(mlp.input(), n, stream));
+        let (dy, z) = (normals(n * mlp.output(), 1.0, stream), normals(n, 1.0, stream));
+        let (mut y, mut expected) = (vec![0.0; dy.len()], vec![0.0; dy.len()]);
+        let mut trace = Trace::default();
+        trace.forward(mlp, &p, &x.rows(), &mut y);
+        mlp.forward(&p, &x.rows(), &mut expected);
+        assert_eq!(y, expected);
+        trace.backward(mlp, &p, &dy);
+        for z in [None, Some(&z[..])] {
+            let mut grad = vec![f32::NAN; p.len()];
+            trace.gradient(mlp, z, &mut grad);
+            let weighted = |row: usize| z.map_or(1.0, |z| z[row]);
+            let head = |first: usize, y: &[f32], d: &mut [f32], _: &mut [f64]| {
+                for (i, d) in d.iter_mut().enumerate() {
+                    let at = first * mlp.output() + i;
+                    *d = dy[at] * weighted(at / mlp.output());
+                }
+                assert_eq!(y.len(), d.len());
+            };
+            let mut expected = vec![0.0; p.len()];
+            mlp.gradient(&p, &x.rows(), &head, &mut expected, &mut [], &mut Workspace::default());
+            let scale = largest(wide(&expected)).max(1.0);
+            for (grad, expected) in grad.iter().zip(&expected) {
+                let apart = f64::from(*grad) - f64::from(*expected);
+                assert!(apart.abs() < TOLERANCE * scale, "{mlp:?} {n}: {grad} for {expected}");
+            }
+        }
+    });
+}
+
+#[test]
+fn input_gradient_is_the_derivative_by_the_input() {
+    cases(|mlp, n, stream| {
+        let (p, x) = (params(mlp, stream), batch(mlp.input(), n, stream));
+        let dy = normals(n * mlp.output(), 1.0, stream);
+        let (mut y, mut dx) = (vec![0.0; dy.len()], vec![f32::NAN; n * mlp.input()]);
+        let mut trace = Trace::default();
+        trace.forward(mlp, &p, &x.rows(), &mut y);
+        trace.backward(mlp, &p, &dy);
+        trace.input_gradient(mlp, &p, &mut dx);
+        let (p, seen) = (wide(&p), x.seen());
+        let scale = largest(wide(&dx)).max(1.0);
+        for r in some(n, 4, stream) {
+            for i in some(mlp.input(), 4, stream) {
+                let value = |x: &[f64]| {
+                    let y = forward(mlp, &p, x);
+                    vec![y.iter().zip(&dy[r * mlp.output()..]).map(|(y, d)| y * f64::from(*d)).sum()]
+                };
+                let expected = partial(step(mlp), &seen[r], i, value);
+                let got = f64::from(dx[r * mlp.input() + i]);
+                assert!((got - expected).abs() < TOLERANCE * scale, "{mlp:?} {n} {r} {i}: {got} for {expected}");
+            }
+        }
+    });
+}
+
+/// Networks small enough to write `J` down.
+#[test]
+fn kernel_is_the_product_of_the_rows_gradients() {
+    for sizes in [&[3, 4, 1][..], &[2, 5, 3, 1], &[3, 17, 2], &[4, 1]] {
+        for activation in ACTIVATIONS {
+            let mlp = Mlp::new(sizes, activation).unwrap();
+            for n in [1, 5, 64, 70] {
+                let mut stream = Stream::new(7, "kernel", n as u64);
+                let (p, x) = (params(&mlp, &mut stream), batch(mlp.input(), n, &mut stream));
+                let dy = normals(n * mlp.output(), 1.0, &mut stream);
+                let (mut y, mut kernel) = (vec![0.0; dy.len()], vec![f64::NAN; n * n]);
+                let mut trace = Trace::default();
+                trace.forward(&mlp, &p, &x.rows(), &mut y);
+                trace.backward(&mlp, &p, &dy);
+                trace.kernel(&mlp, &mut kernel);
+                let all: Vec<usize> = (0..p.len()).collect();
+                let j = jacobian(&mlp, &wide(&p), &x.seen(), &dy, &all);
+                let scale = largest(kernel.iter().copied()).max(1.0);
+                for (r, row) in kernel.chunks_exact(n).enumerate() {
+                    for (c, got) in row.iter().enumerate() {
+                        let expected: f64 = j[r].iter().zip(&j[c]).map(|(a, b)| a * b).sum();
+                        assert!(
+                            (got - expected).abs() < TOLERANCE * scale,
+                            "{mlp:?} {n} {r} {c}: {got} for {expected}"
+                        );
+                        assert_eq!(*got, kernel[c * n + r]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Every cell, lengths and direction: parameters, inputs, start and a stream of its own.
+fn cells(mut test: impl FnMut(&Lstm, [&[f32]; 3], &[usize], bool, &mut Stream)) {
+    for (s, &(inputs, hidden)) in CELLS.iter().enumerate() {
+        let lstm = Lstm::new(inputs, hidden).unwrap();
+        for lengths in LENGTHS {
+            for reverse in [false, true] {
+                let mut stream = Stream::new(s as u64, "cells", (2 * lengths.len() + usize::from(reverse)) as u64);
+                let scale = 1.0 / ((inputs + hidden) as f64).sqrt();
+                let p = normals(lstm.num_params(), scale, &mut stream);
+                let x = normals(lengths.iter().sum::<usize>() * inputs, 1.0, &mut stream);
+                let start = normals(lengths.len() * lstm.state_len(), 0.5, &mut stream);
+                test(&lstm, [&p, &x, &start], lengths, reverse, &mut stream);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_lstm_is_the_recurrence() {
+    cells(|lstm, [p, x, start], lengths, reverse, _| {
+        let rows: usize = lengths.iter().sum();
+        let mut h = vec![f32::NAN; rows * lstm.hidden()];
+        let mut tape = Tape::default();
+        lstm.forward(p, &Sequences { x, lengths, start: Some(start), reverse }, &mut h, &mut tape);
+        let expected = common::lstm(lstm, &wide(p), &wide(x), lengths, &wide(start), reverse);
+        for (h, expected) in h.iter().zip(&expected) {
+            assert!((f64::from(*h) - expected).abs() < TOLERANCE, "{lstm:?} {lengths:?}: {h} for {expected}");
+        }
+        lstm.forward(p, &Sequences { x, lengths, start: None, reverse }, &mut h, &mut tape);
+        let zeros = vec![0.0; start.len()];
+        let expected = common::lstm(lstm, &wide(p), &wide(x), lengths, &zeros, reverse);
+        assert!(h.iter().zip(&expected).all(|(h, expected)| (f64::from(*h) - expected).abs() < TOLERANCE));
+    });
+}
+
+#[test]
+fn backpropagation_through_time_is_the_derivative_of_the_loss() {
+    cells(|lstm, [p, x, start], lengths, reverse, stream| {
+        let rows: usize = lengths.iter().sum();
+        let c = normals(rows * lstm.hidden(), 1.0, stream);
+        let mut h = vec![0.0; c.len()];
+        let mut tape = Tape::default();
+        lstm.forward(p, &Sequences { x, lengths, start: Some(start), reverse }, &mut h, &mut tape);
+        // Loss: sum of c h + h^2 / 2, so that dh = c + h.
+        let dh: Vec<f32> = h.iter().zip(&c).map(|(h, c)| h + c).collect();
+        let (mut grad, mut dx) = (vec![f32::NAN; p.len()], vec![f32::NAN; x.len()]);
+        lstm.backward(p, &dh, &mut grad, Some(&mut dx), &mut tape);
+        let loss = |p: &[f64], x: &[f64]| {
+            let h = common::lstm(lstm, p, x, lengths, &wide(start), reverse);
+            vec![h.iter().zip(&c).map(|(h, c)| h * (f64::from(*c) + h / 2.0)).sum::<f64>()]
+        };
+        let (p, x) = (wide(p), wide(x));
+        let scale = largest(wide(&grad)).max(1.0);
+        for i in some(p.len(), 12, stream) {
+            let expected = partial(1e-5, &p, i, |p| loss(p, &x));
+            let got = f64::from(grad[i]);
+            assert!((got - expected).abs() < TOLERANCE * scale, "{lstm:?} {lengths:?} {i}: {got} for {expected}");
+        }
+        let scale = largest(wide(&dx)).max(1.0);
+        for i in some(x.len(), 12, stream) {
+            let expected = partial(1e-5, &x, i, |x| loss(&p, x));
+            let got = f64::from(dx[i]);
+            assert!((got - expected).abs() < TOLERANCE * scale, "{lstm:?} {lengths:?} x {i}: {got} for {expected}");
+        }
     });
 }

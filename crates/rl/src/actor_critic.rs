@@ -21,6 +21,33 @@ choices! {
         Tanh = "tanh",
         /// Rectified linear unit.
         Relu = "relu",
+        /// Sine.
+        Sin = "sin",
+    }
+}
+
+impl Nonlinearity {
+    /// What the networks apply.
+    pub fn activation(self) -> Activation {
+        match self {
+            Self::Tanh => Activation::Tanh,
+            Self::Relu => Activation::Relu,
+            Self::Sin => Activation::Sin,
+        }
+    }
+
+    /// Of a network that applies this.
+    pub fn of(activation: Activation) -> Self {
+        match activation {
+            Activation::Tanh => Self::Tanh,
+            Activation::Relu => Self::Relu,
+            Activation::Sin => Self::Sin,
+        }
+    }
+
+    /// Called so in an archive; tanh where nothing is said.
+    pub fn named(name: Option<&str>) -> Self {
+        Self::ALL.iter().copied().find(|known| Some(known.name()) == name).unwrap_or(Self::Tanh)
     }
 }
 
@@ -41,7 +68,7 @@ settings! {
     pub struct Config {
         /// Widths of the hidden layers, of the policy and of every critic.
         "hidden" hidden: Vec<usize> = vec![64, 64];
-        /// Non-linearity: tanh or relu.
+        /// Non-linearity: tanh, relu or sin.
         "activation" activation: Nonlinearity = Nonlinearity::Tanh;
         /// Initial weights: kaiming, orthogonal or glorot.
         "init" init: Initial = Initial::Kaiming;
@@ -108,24 +135,27 @@ pub enum Constrained {
     No,
 }
 
+/// Are these widths of hidden layers?
+pub fn check_widths(hidden: &[usize]) -> Result<()> {
+    if hidden.is_empty() || hidden.iter().any(|&n| n == 0 || n > 4096) {
+        return Err(Error::Invalid {
+            what: format!("hidden = {hidden:?} is no list of layer widths"),
+            hint: "give widths from 1 to 4096, for example hidden=64,64".to_owned(),
+        });
+    }
+    Ok(())
+}
+
 impl ActorCritic {
     /// Build from settings; initial weights come from the streams `init.*` of `seed`.
     pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
-        let (config, critic_config) = (plan.group::<Config>()?, plan.group()?);
-        if config.hidden.is_empty() || config.hidden.iter().any(|&n| n == 0 || n > 4096) {
-            return Err(Error::Invalid {
-                what: format!("hidden = {:?} is no list of layer widths", config.hidden),
-                hint: "give widths from 1 to 4096, for example hidden=64,64".to_owned(),
-            });
-        }
+        let (config, critic_config) = (plan.group::<Config>()?, plan.group::<critic::Config>()?);
+        check_widths(&config.hidden)?;
         let constraints = match constrained {
             Constrained::Yes => constraint::resolve(plan, spec)?,
             Constrained::No => Vec::new(),
         };
-        let activation = match config.activation {
-            Nonlinearity::Tanh => Activation::Tanh,
-            Nonlinearity::Relu => Activation::Relu,
-        };
+        let activation = config.activation.activation();
         let init = match config.init {
             Initial::Kaiming => Init::KaimingUniform,
             Initial::Orthogonal => Init::Orthogonal { hidden: std::f32::consts::SQRT_2, output: 0.01 },
@@ -145,7 +175,8 @@ impl ActorCritic {
             .zip(names)
             .map(|(i, name)| {
                 let stream = &mut Stream::new(seed, "init.critic", i);
-                Critic::new(&name, &sizes, activation, init, config.adam_epsilon, stream)
+                let critic = Critic::new(&name, &sizes, activation, init, config.adam_epsilon, stream)?;
+                Ok(if critic_config.zero { critic.at_zero() } else { critic })
             })
             .collect::<Result<_>>()?;
         Ok(Self { policy: Box::new(policy), critics, constraints, config, critic_config })
@@ -300,12 +331,14 @@ pub fn shuffled(rows: usize, seed: u64, update: u64, pass: usize) -> Vec<u32> {
     order
 }
 
-/// Mean 0, standard deviation 1 (floored, so that a constant column becomes 0).
-pub fn standardise(column: &mut [f32]) {
+/// Mean 0, standard deviation 1 (floored, so that a constant column becomes 0). Returns the deviation that it had.
+pub fn standardise(column: &mut [f32]) -> f64 {
     centre(column);
     let variance = column.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / column.len().max(1) as f64;
-    let scale = 1.0 / (variance.sqrt() + 1e-8);
+    let deviation = variance.sqrt();
+    let scale = 1.0 / (deviation + 1e-8);
     column.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);
+    deviation
 }
 
 fn centre(column: &mut [f32]) {

@@ -4,6 +4,7 @@ use tony_run::{Archive, Metrics, choices};
 
 use crate::actor_critic::{ActorCritic, Estimates};
 use crate::policy::Actor;
+use crate::replay::Replay;
 use crate::rollout::Rollout;
 use crate::{Error, Result};
 
@@ -19,6 +20,11 @@ pub trait Algorithm: Send {
     /// What collects the next batch, to load.
     fn actor_mut(&mut self) -> &mut dyn Actor;
 
+    /// Environment steps that it needs in a batch, where it says so itself; none: the setting `steps_per_update`.
+    fn steps_per_update(&self) -> Option<usize> {
+        None
+    }
+
     /// The policy, critics and constraints of an on-policy algorithm.
     fn learner(&self) -> Option<&ActorCritic> {
         None
@@ -26,6 +32,16 @@ pub trait Algorithm: Send {
 
     /// The policy, critics and constraints of an on-policy algorithm, to change.
     fn learner_mut(&mut self) -> Option<&mut ActorCritic> {
+        None
+    }
+
+    /// The experience that an off-policy algorithm keeps. It is too much for [`Algorithm::save`], and is committed in parts.
+    fn replay(&self) -> Option<&Replay> {
+        None
+    }
+
+    /// The experience that an off-policy algorithm keeps, to load.
+    fn replay_mut(&mut self) -> Option<&mut Replay> {
         None
     }
 
@@ -37,7 +53,7 @@ pub trait Algorithm: Send {
         })
     }
 
-    /// Write everything that the next update depends on, except the actor.
+    /// Write everything that the next update depends on, except the actor and the rows of [`Algorithm::replay`].
     fn save(&self, archive: &mut Archive) -> Result<()> {
         self.learner().map_or(Ok(()), |learner| learner.save(archive))
     }

@@ -15,6 +15,8 @@ settings! {
         "critic.schedule" schedule: crate::schedule::Schedule = crate::schedule::Schedule::Constant;
         /// Multiple of the squared norm of a critic's parameters added to its loss.
         "critic.regulariser" regulariser: f64 = 0.001, (0.0..=1.0);
+        /// Start critics at 0 everywhere: where nothing is paid yet they say nothing, and the policy does not follow their noise.
+        "critic.zero" zero: bool = false;
     }
 }
 
@@ -67,6 +69,15 @@ impl Critic {
             grad: vec![0.0; n],
             workspace: Workspace::default(),
         })
+    }
+
+    /// Set the last layer to 0, and with it every value.
+    #[must_use]
+    pub fn at_zero(mut self) -> Self {
+        let last = self.net.sizes()[self.net.sizes().len() - 2] + 1;
+        let from = self.params.len() - last;
+        self.params[from..].fill(0.0);
+        self
     }
 
     /// Values of observations, normalised, `[rows, obs_dim]` -> `[rows]`.

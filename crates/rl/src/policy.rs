@@ -6,6 +6,8 @@ use tony_nn::{Activation, Init, Mlp, Normaliser, Rows, Workspace, categorical, g
 use tony_random::Stream;
 use tony_run::Archive;
 
+use crate::actor_critic::Nonlinearity;
+use crate::head::Head;
 use crate::rollout::Rollout;
 use crate::{Error, Result};
 
@@ -38,9 +40,10 @@ pub type Weight<'a> = dyn Fn(usize, f32) -> f32 + Sync + 'a;
 /// Room for acting on one observation without allocating; one for each thread that acts.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    normalised: Vec<f32>,
-    output: Vec<f32>,
-    net: tony_nn::Scratch,
+    pub(crate) input: Vec<f32>,
+    pub(crate) output: Vec<f32>,
+    pub(crate) noise: Vec<f32>,
+    pub(crate) net: tony_nn::Scratch,
 }
 
 /// Whatever acts in an environment and can be deployed: saved, loaded, evaluated.
@@ -57,6 +60,14 @@ pub trait Actor: Send + Sync {
     fn begin(&self, _stream: &mut Stream, memory: &mut [f32]) {
         memory.fill(0.0);
     }
+
+    /// How many options it has, numbered from 0, of which [`Actor::begin`] draws one; 0: it has none.
+    fn options(&self) -> usize {
+        0
+    }
+
+    /// After [`Actor::begin`]: follow the option `option`, below [`Actor::options`], in this episode.
+    fn follow(&self, _option: usize, _memory: &mut [f32]) {}
 
     /// Draw an action for one observation. Returns its log-probability; for a [`Policy`] as [`Policy::log_probs`] computes it, to the
     /// bit, and 0 where there is none.
@@ -106,15 +117,6 @@ pub trait Policy: Actor {
     fn observe(&mut self, obs: &[f32]);
 }
 
-/// The action distribution on top of the network's output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Head {
-    /// Diagonal Gaussian; the network gives the mean, a free vector the log of the standard deviation.
-    Gaussian,
-    /// Categorical; the network gives the logits.
-    Categorical,
-}
-
 /// A multilayer perceptron with a Gaussian head for boxes or a categorical one for discrete actions.
 ///
 /// Parameters: the network's, then (Gaussian) `log_std`, one an action dimension.
@@ -145,10 +147,7 @@ pub struct MlpOptions {
 impl MlpPolicy {
     /// A new policy for `obs_dim` observations and the actions of `space`.
     pub fn new(obs_dim: usize, space: &Space, options: &MlpOptions, stream: &mut Stream) -> Result<Self> {
-        let (head, outputs, extra) = match space {
-            Space::Box { low, .. } => (Head::Gaussian, low.len(), low.len()),
-            Space::Discrete { n } => (Head::Categorical, *n, 0),
-        };
+        let (head, outputs, extra) = Head::of(space);
         let net = Mlp::new(&[&[obs_dim], options.hidden.as_slice(), &[outputs]].concat(), options.activation)?;
         let mut params = vec![options.log_std; net.num_params() + extra];
         net.init(&mut params[..net.num_params()], options.init, stream);
@@ -160,10 +159,7 @@ impl MlpPolicy {
     pub fn from_archive(archive: &Archive, obs_dim: usize, space: &Space) -> Result<Self> {
         let layers = archive.shape("policy.sizes").unwrap_or(&[2]).to_vec();
         let sizes: Vec<usize> = archive.u64("policy.sizes", &layers)?.iter().map(|&n| n as usize).collect();
-        let outputs = match space {
-            Space::Box { low, .. } => low.len(),
-            Space::Discrete { n } => *n,
-        };
+        let (_, outputs, _) = Head::of(space);
         if sizes.len() < 2 || sizes[0] != obs_dim || sizes[sizes.len() - 1] != outputs {
             return Err(Error::Invalid {
                 what: format!(
@@ -172,7 +168,7 @@ impl MlpPolicy {
                 hint: "use the environment that the policy was trained on".to_owned(),
             });
         }
-        let activation = if archive.note("activation") == Some("relu") { Activation::Relu } else { Activation::Tanh };
+        let activation = Nonlinearity::named(archive.note("activation")).activation();
         let normalise = match archive.shape("policy.normaliser.clip") {
             Some(_) => Some(archive.f32("policy.normaliser.clip", &[1])?[0]),
             None => None,
@@ -206,9 +202,9 @@ impl MlpPolicy {
         scratch.output.resize(self.net.output(), 0.0);
         let x = match &self.normaliser {
             Some(normaliser) => {
-                scratch.normalised.resize(obs.len(), 0.0);
-                normaliser.apply(obs, &mut scratch.normalised);
-                &scratch.normalised
+                scratch.input.resize(obs.len(), 0.0);
+                normaliser.apply(obs, &mut scratch.input);
+                &scratch.input
             }
             None => obs,
         };
@@ -226,10 +222,7 @@ impl MlpPolicy {
 
     /// Length of an action row.
     fn act_dim(&self) -> usize {
-        match self.head {
-            Head::Gaussian => self.net.output(),
-            Head::Categorical => 1,
-        }
+        self.head.act_dim(self.net.output())
     }
 
     /// Actions of positions `first..first + n` of a batch, `[n, act_dim]`.
@@ -242,50 +235,15 @@ impl MlpPolicy {
         }
         actions
     }
-
-    /// Log-probabilities of actions `[n, act_dim]` given network outputs `[n, outputs]`.
-    fn log_probs_of(&self, y: &[f32], act: &[f32], out: &mut [f32]) {
-        match self.head {
-            Head::Gaussian => gaussian::log_prob(y, self.log_std(), act, out),
-            Head::Categorical => categorical::log_prob(y, self.net.output(), &whole(act), out),
-        }
-    }
-}
-
-/// Discrete actions as indices.
-fn whole(act: &[f32]) -> Vec<u32> {
-    act.iter().map(|&a| a as u32).collect()
 }
 
 impl Actor for MlpPolicy {
     fn act(&self, obs: &[f32], _: &mut [f32], stream: &mut Stream, act: &mut [f32], scratch: &mut Scratch) -> f32 {
-        let y = self.output(obs, scratch);
-        let mut log_prob = [0.0];
-        match self.head {
-            Head::Gaussian => {
-                gaussian::sample(y, self.log_std(), stream, act);
-                gaussian::log_prob(y, self.log_std(), act, &mut log_prob);
-            }
-            Head::Categorical => {
-                let mut index = [0];
-                categorical::sample(y, self.net.output(), stream, &mut index);
-                categorical::log_prob(y, self.net.output(), &index, &mut log_prob);
-                act[0] = index[0] as f32;
-            }
-        }
-        log_prob[0]
+        self.head.sample(self.output(obs, scratch), self.log_std(), stream, act)
     }
 
     fn mode(&self, obs: &[f32], _: &mut [f32], act: &mut [f32], scratch: &mut Scratch) {
-        let y = self.output(obs, scratch);
-        match self.head {
-            Head::Gaussian => act.copy_from_slice(y),
-            Head::Categorical => {
-                let mut index = [0];
-                categorical::mode(y, self.net.output(), &mut index);
-                act[0] = index[0] as f32;
-            }
-        }
+        self.head.mode(self.output(obs, scratch), act);
     }
 
     fn save(&self, archive: &mut Archive) -> Result<()> {
@@ -293,7 +251,7 @@ impl Actor for MlpPolicy {
         archive.put_u64("policy.sizes", &[sizes.len()], &sizes)?;
         archive.put_f32("policy.params", &[self.params.len()], &self.params)?;
         archive.set_note("head", if self.head == Head::Gaussian { "gaussian" } else { "categorical" });
-        archive.set_note("activation", if self.net.activation() == Activation::Relu { "relu" } else { "tanh" });
+        archive.set_note("activation", Nonlinearity::of(self.net.activation()).name());
         if let Some(normaliser) = &self.normaliser {
             let state = normaliser.state();
             archive.put_f64("policy.normaliser", &[state.len()], &state)?;
@@ -316,7 +274,7 @@ impl Policy for MlpPolicy {
         let y = self.outputs(batch);
         let n = y.len() / self.net.output();
         let mut out = vec![0.0; n];
-        self.log_probs_of(&y, &self.actions(batch, 0, n), &mut out);
+        self.head.log_probs(&y, self.net.output(), self.log_std(), &self.actions(batch, 0, n), &mut out);
         out
     }
 
@@ -329,20 +287,11 @@ impl Policy for MlpPolicy {
             let n = y.len() / outputs;
             let act = self.actions(batch, first, n);
             let mut weights = vec![0.0; n];
-            self.log_probs_of(y, &act, &mut weights);
+            self.head.log_probs(y, outputs, self.log_std(), &act, &mut weights);
             for (i, w) in weights.iter_mut().enumerate() {
                 *w = weight(batch.row(first + i), *w);
             }
-            match self.head {
-                Head::Gaussian => {
-                    gaussian::log_prob_gradient(y, self.log_std(), &act, &weights, dy, sums);
-                    // Every log-deviation adds itself to every row's entropy.
-                    sums.iter_mut().for_each(|sum| *sum += f64::from(entropy) * n as f64);
-                }
-                Head::Categorical => {
-                    categorical::log_prob_gradient(y, outputs, &whole(&act), &weights, f64::from(entropy), dy);
-                }
-            }
+            self.head.gradient((y, &act, &weights), self.log_std(), entropy, dy, sums);
         };
         self.net.gradient(self.net_params(), &self.rows(batch), &fill, head, &mut sums, &mut workspace);
         extra.iter_mut().zip(sums).for_each(|(g, sum)| *g = sum as f32);
@@ -382,25 +331,11 @@ impl Policy for MlpPolicy {
 
     fn kl(&self, batch: &Batch, old: &[f32]) -> f64 {
         let y = self.outputs(batch);
-        let mut out = vec![0.0; y.len() / self.net.output()];
-        let (old_y, old_log_std) = old.split_at(y.len());
-        match self.head {
-            Head::Gaussian => gaussian::kl(old_y, old_log_std, &y, self.log_std(), &mut out),
-            Head::Categorical => categorical::kl(old_y, &y, self.net.output(), &mut out),
-        }
-        mean(&out)
+        self.head.kl(old.split_at(y.len()), (&y, self.log_std()), self.net.output())
     }
 
     fn entropy(&self, batch: &Batch) -> f64 {
-        match self.head {
-            Head::Gaussian => gaussian::entropy(self.log_std()),
-            Head::Categorical => {
-                let y = self.outputs(batch);
-                let mut out = vec![0.0; y.len() / self.net.output()];
-                categorical::entropy(&y, self.net.output(), &mut out);
-                mean(&out)
-            }
-        }
+        self.head.entropy(|| self.outputs(batch), self.net.output(), self.log_std())
     }
 
     fn params(&self) -> &[f32] {
@@ -420,10 +355,6 @@ impl Policy for MlpPolicy {
             normaliser.update(obs);
         }
     }
-}
-
-fn mean(column: &[f32]) -> f64 {
-    column.iter().map(|&x| f64::from(x)).sum::<f64>() / column.len().max(1) as f64
 }
 
 #[cfg(test)]

@@ -5,12 +5,15 @@ use std::time::Instant;
 
 use tony_env::{Env, Spec, Step};
 use tony_random::Stream;
-use tony_run::{Archive, Checkpoint, Control, Loaded, Metrics, Outcome, Plan, RunFolder, Times, phase, settings};
+use tony_run::{Archive, Checkpoint, Control, Loaded, Metrics, Outcome, Part, Plan, RunFolder, Times, phase, settings};
 
 use crate::algorithm::Algorithm;
 use crate::algorithms;
 use crate::collector::Collector;
+use crate::context_policy::{self, ContextPolicy};
+use crate::net_actor::{self, NetActor};
 use crate::policy::{Actor, MlpPolicy, Scratch};
+use crate::replay::Replay;
 use crate::rollout::Rollout;
 use crate::{Error, Result};
 
@@ -54,12 +57,13 @@ pub struct Trainer {
 impl Trainer {
     /// Build from a plan and its `envs` environments. Everything that can be refused is refused here, before the first step.
     pub fn new(plan: &Plan, envs: Vec<Box<dyn Env>>) -> Result<Self> {
-        let config: Config = plan.group()?;
+        let mut config: Config = plan.group()?;
         let spec = envs.first().map(|env| env.spec().clone()).ok_or_else(|| Error::Invalid {
             what: "a training needs an environment".to_owned(),
             hint: "set envs to 1 or more".to_owned(),
         })?;
         let algorithm = algorithms::find(&plan.algorithm)?.build(plan, &spec, config.seed)?;
+        config.steps_per_update = algorithm.steps_per_update().unwrap_or(config.steps_per_update);
         let rows = config.steps_per_update;
         let collector = Collector::new(envs, algorithm.actor(), config.seed, rows, config.episode_steps)?;
         let mut rollout = Rollout::new(spec.obs_dim, spec.action.row_len(), spec.costs.len(), rows);
@@ -79,6 +83,7 @@ impl Trainer {
     /// Go on from a checkpoint of a run with the same plan.
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
         self.restore_from(&loaded.policy, &loaded.trainer, loaded.updates)?;
+        self.restore_replay(&|name| loaded.part(name))?;
         self.earlier_seconds = loaded.seconds;
         Ok(())
     }
@@ -90,6 +95,16 @@ impl Trainer {
         self.collector.load(trainer)?;
         self.updates = updates;
         Ok(())
+    }
+
+    /// Read the rows of the replay, if there is one, after [`Trainer::restore_from`]; `read` gives a part by its name.
+    pub fn restore_replay(&mut self, read: &dyn Fn(&str) -> tony_run::Result<Archive>) -> Result<()> {
+        self.algorithm.replay_mut().map_or(Ok(()), |replay| replay.load_rows(read))
+    }
+
+    /// What is committed beside [`Trainer::save`]: the rows of the replay, if there is one.
+    pub fn parts(&self) -> Vec<Part<'_>> {
+        self.algorithm.replay().map_or_else(Vec::new, Replay::parts)
     }
 
     /// Write the deployable policy, and everything else that the next update depends on.
@@ -112,12 +127,12 @@ impl Trainer {
         control.steps.store(self.steps(), Ordering::Relaxed);
         while self.steps() < steps {
             let clock = Instant::now();
-            let before = self.times;
+            let (before, steps_before) = (self.times, self.steps());
             let mut metrics = self.update(steps, control)?;
             let logging = Instant::now();
             let seconds = self.earlier_seconds + start.elapsed().as_secs_f64();
             metrics.set("seconds", seconds);
-            metrics.set("Time/FPS", self.rollout.rows() as f64 / clock.elapsed().as_secs_f64());
+            metrics.set("Time/FPS", (self.steps() - steps_before) as f64 / clock.elapsed().as_secs_f64());
             metrics.set("Time/Physics", self.times.physics - before.physics);
             metrics.set("Time/Policy", self.times.policy - before.policy);
             metrics.set("Time/Update", self.times.update - before.update);
@@ -196,7 +211,8 @@ impl Trainer {
         let (mut policy, mut trainer) = (Archive::new(), Archive::new());
         self.save(&mut policy, &mut trainer)?;
         let (steps, updates) = (self.steps(), self.updates);
-        folder.commit(&Checkpoint { steps, updates, seconds, policy: &policy, trainer: &trainer })?;
+        let checkpoint = Checkpoint { steps, updates, seconds, policy: &policy, trainer: &trainer };
+        folder.commit_with(&checkpoint, &self.parts())?;
         Ok(())
     }
 
@@ -286,6 +302,8 @@ impl Means {
 pub fn load_actor(archive: &Archive, spec: &Spec) -> Result<Box<dyn Actor>> {
     match archive.note("kind") {
         None => Ok(Box::new(MlpPolicy::from_archive(archive, spec.obs_dim, &spec.action)?)),
+        Some(net_actor::KIND) => Ok(Box::new(NetActor::from_archive(archive, spec)?)),
+        Some(context_policy::KIND) => Ok(Box::new(ContextPolicy::from_archive(archive, spec.obs_dim, &spec.action)?)),
         Some(kind) => Err(Error::Invalid {
             what: format!("the checkpoint holds a policy of kind `{kind}`, which this version does not know"),
             hint: "use the version that wrote the run: manifest.json names it".to_owned(),
@@ -304,14 +322,15 @@ pub struct EpisodeSums {
     pub length: usize,
 }
 
-/// Run the deterministic actor for `episodes` fresh episodes, each a function of `seed` and its number. `observe` sees the environment
-/// after every reset (no step) and step.
+/// Run the deterministic actor for `episodes` fresh episodes, each a function of `seed` and its number; an actor with options follows
+/// option `i mod options` in episode `i`. `observe` sees the environment after every reset (no step) and step, with the observation and
+/// the costs.
 pub fn evaluate(
     actor: &dyn Actor,
     env: &mut dyn Env,
     episodes: usize,
     seed: u64,
-    observe: &mut dyn FnMut(usize, &dyn Env, Option<&Step>, &[f64]),
+    observe: &mut dyn FnMut(usize, &dyn Env, Option<&Step>, &[f64], &[f64]),
 ) -> Result<Vec<EpisodeSums>> {
     let spec = env.spec().clone();
     let (mut obs, mut narrow) = (vec![0.0; spec.obs_dim], vec![0.0_f32; spec.obs_dim]);
@@ -323,15 +342,18 @@ pub fn evaluate(
         let mut stream = Stream::new(seed, "evaluation", episode as u64);
         env.reset(stream.bits() >> 32, &mut obs)?;
         actor.begin(&mut stream, &mut memory);
+        if actor.options() > 0 {
+            actor.follow(episode % actor.options(), &mut memory);
+        }
         costs.fill(0.0);
-        observe(episode, env, None, &costs);
+        observe(episode, env, None, &obs, &costs);
         let mut sums = EpisodeSums { ret: 0.0, costs: vec![0.0; costs.len()], length: 0 };
         loop {
             narrow.iter_mut().zip(&obs).for_each(|(n, w)| *n = *w as f32);
             actor.mode(&narrow, &mut memory, &mut act, &mut scratch);
             action.iter_mut().zip(&act).for_each(|(w, n)| *w = f64::from(*n));
             let step = env.step(&action, &mut obs, &mut costs)?;
-            observe(episode, env, Some(&step), &costs);
+            observe(episode, env, Some(&step), &obs, &costs);
             sums.ret += step.reward;
             sums.costs.iter_mut().zip(&costs).for_each(|(sum, cost)| *sum += cost);
             sums.length += 1;

@@ -3,11 +3,12 @@
 
 use tony_env::probe::{action, constant, cost, one_step_credit, time_limit, two_costs};
 use tony_env::{Context, Env};
+use tony_nn::{Activation, Mlp, Rows};
 use tony_rl::policy::Scratch;
 use tony_rl::{Trainer, algorithms};
-use tony_run::{Control, Layer, Metrics};
+use tony_run::{Archive, Control, Layer, Metrics};
 
-const UNCONSTRAINED: [&str; 2] = ["ppo", "trpo"];
+const UNCONSTRAINED: [&str; 3] = ["ppo", "trpo", "empi"];
 const CONSTRAINED: [&str; 5] = ["ppo-lag", "ppo-pid", "trpo-lag", "trpo-pid", "cpo"];
 
 /// Small networks and batches: a second of training each. Advantages keep their scale, so that multipliers have that of the rewards.
@@ -25,10 +26,10 @@ const SMALL: &[&str] = &[
 /// Train `updates` updates; returns the trainer and the last metrics.
 fn train(algorithm: &str, env: &str, updates: usize, settings: &[&str]) -> (Trainer, Vec<Metrics>) {
     let mut words: Vec<&str> = SMALL.to_vec();
-    words.extend(if algorithm.starts_with("ppo") {
-        &["lr=0.003", "lr.schedule=constant", "passes=10", "minibatch=100"][..]
-    } else {
-        &["critic.minibatch=100", "target_kl=0.1", "cg.damping=0.01"]
+    words.extend(match algorithm {
+        "empi" => &["lr=0.003", "minibatch=100", "critic.minibatch=100"][..],
+        ppo if ppo.starts_with("ppo") => &["lr=0.003", "lr.schedule=constant", "passes=10", "minibatch=100"],
+        _ => &["critic.minibatch=100", "target_kl=0.1", "cg.damping=0.01"],
     });
     words.extend(settings);
     let entry = algorithms::find(algorithm).unwrap();
@@ -46,6 +47,90 @@ fn gains(algorithm: &str) -> &'static [&'static str] {
         Some((_, "lag")) => &["lagrangian.lr=0.02"],
         Some(_) => &["pid.kp=0.5", "pid.ki=0.1", "pid.kd=0"],
         None => &[],
+    }
+}
+
+/// Algorithms with a critic of states and continuous actions.
+const OFF_POLICY: [&str; 4] = ["ddpg", "td3", "sac", "preqn"];
+
+/// Train an off-policy algorithm for `updates` updates of 4 steps and 2 gradient steps each.
+fn learn(algorithm: &str, env: &str, updates: usize, settings: &[&str]) -> Trainer {
+    let mut words = vec!["envs=4", "steps_per_update=4", "gradient_steps=2", "hidden=32", "minibatch=64"];
+    words.extend(["start_steps=200", "replay=4000", "log.updates=1"]);
+    words.extend(match algorithm {
+        "dqn" => &["lr=0.003", "target.interval=200", "exploration.end=0.3", "exploration.fraction=0"][..],
+        // A little entropy, so that values stay near those of the reward.
+        "sac" => &["lr=0.003", "tau=0.05", "entropy.weight=0.01"],
+        "preqn" => &["lr=0.003", "noise=0.3", "alpha=0.1"],
+        _ => &["lr=0.003", "tau=0.05", "noise=0.3"],
+    });
+    words.extend(settings);
+    let plan = algorithms::find(algorithm).unwrap().resolve(env, &[Layer::command_line(&words).unwrap()]).unwrap();
+    let envs: Vec<Box<dyn Env>> = (0..4).map(|_| tony_env::make(env, &Context::default()).unwrap()).collect();
+    let mut trainer = Trainer::new(&plan, envs).unwrap();
+    (0..updates).for_each(|_| drop(trainer.update(u64::MAX, &Control::default()).unwrap()));
+    trainer
+}
+
+/// Outputs of the critic for its inputs, told from what is saved of it.
+fn critic(trainer: &Trainer, algorithm: &str, x: &[f32], outputs: usize) -> Vec<f32> {
+    let (mut policy, mut state) = (Archive::new(), Archive::new());
+    trainer.save(&mut policy, &mut state).unwrap();
+    let activation = if algorithm == "preqn" { Activation::Sin } else { Activation::Relu };
+    let net = Mlp::new(&[x.len(), 32, outputs], activation).unwrap();
+    let name = if state.shape("q.params").is_some() { "q.params" } else { "q1.params" };
+    let (params, mut y) = (state.f32(name, &[net.num_params()]).unwrap(), vec![0.0; outputs]);
+    net.forward(&params, &Rows::all(x, x.len()), &mut y);
+    y
+}
+
+/// Mean of the critic over actions, where they do not matter.
+fn q_value(trainer: &Trainer, algorithm: &str, obs: [f32; 2]) -> f64 {
+    let values = [-0.8, -0.4, 0.0, 0.4, 0.8].map(|act| critic(trainer, algorithm, &[obs[0], obs[1], act], 1)[0]);
+    f64::from(values.iter().sum::<f32>()) / 5.0
+}
+
+#[test]
+fn off_policy_values_of_a_constant_and_of_a_credit_are_learned() {
+    for algorithm in OFF_POLICY {
+        let trainer = learn(algorithm, "probe-constant", 300, &[]);
+        near(algorithm, q_value(&trainer, algorithm, [0.0, 0.0]), constant::VALUE, 0.05);
+        let trainer = learn(algorithm, "probe-one-step-credit", 500, &["gamma=0.5"]);
+        for sign in [-1.0, 1.0] {
+            for time in [0, 1] {
+                let obs = [sign as f32, time as f32 / 2.0];
+                // Entropy of 0.01 nats is worth less than that; what is left is the fit of a small network that Adam keeps moving.
+                near(algorithm, q_value(&trainer, algorithm, obs), one_step_credit::value(sign, time, 0.5), 0.1);
+            }
+        }
+    }
+}
+
+#[test]
+fn off_policy_a_time_limit_is_not_death() {
+    for algorithm in OFF_POLICY {
+        let trainer = learn(algorithm, "probe-time-limit", 1_200, &["gamma=0.9"]);
+        // The mistake finds 2.6.
+        near(algorithm, q_value(&trainer, algorithm, [0.0, 0.0]), time_limit::value(0.9), 0.4);
+    }
+}
+
+#[test]
+fn off_policy_actions_that_matter_are_found() {
+    for algorithm in OFF_POLICY {
+        let trainer = learn(algorithm, "probe-action", 1_500, &[]);
+        for sign in [-1.0, 1.0] {
+            // Exploration of 0.6 around it locates the maximum of a parabola to a tenth.
+            near(algorithm, best_action(&trainer, [sign as f32, 0.0]), action::best(sign), 0.15);
+        }
+    }
+    let trainer = learn("dqn", "probe-action-discrete", 500, &[]);
+    for sign in [-1.0, 1.0] {
+        let best = action::best_index(sign);
+        near("dqn", best_action(&trainer, [sign as f32, 0.0]), best as f64, 0.0);
+        let values = critic(&trainer, "dqn", &[sign as f32, 0.0], 2);
+        near("dqn", f64::from(values[best]), action::VALUE, 0.05);
+        near("dqn", f64::from(values[1 - best]), 0.0, 0.05);
     }
 }
 

@@ -190,3 +190,26 @@ fn with_beta_the_scale_of_the_rewards_changes_nothing() {
     let (plain_one, plain_ten) = (moved(1.0, &[]).0, moved(10.0, &[]).0);
     assert!(cosine(&plain_one, &plain_ten) < 0.9, "{}", cosine(&plain_one, &plain_ten));
 }
+
+/// With equal rewards there is no gradient and 0/0 is near; a trust region then has no direction, and stays. CPO still reduces a cost.
+#[test]
+fn no_gradient_is_no_step_and_never_not_a_number() {
+    let settings = ["gamma=0", "cost.gamma=0", "cost.limit=10"];
+    for name in ["trpo", "cpo", "trpo-lag"] {
+        let mut algorithm = build(name, &settings);
+        let mut rollout = experience(algorithm.as_ref(), 1024, 32);
+        rollout.obs.fill(0.25);
+        rollout.reward.fill(0.0);
+        let before = algorithm.learner().unwrap().policy.params().to_vec();
+        let mut metrics = Metrics::new();
+        algorithm.update(&rollout, &mut metrics).unwrap();
+        assert!(metrics.iter().all(|(_, value)| value.is_none_or(f64::is_finite)), "{name}: {metrics:?}");
+        let after = algorithm.learner().unwrap().policy.params();
+        assert!(after.iter().all(|p| p.is_finite()), "{name}");
+        if name == "trpo" {
+            assert_eq!((after, metrics.get("Train/StepFraction")), (&before[..], Some(0.0)));
+        } else {
+            assert!(metrics.get("Train/StepFraction").unwrap() > 0.0, "{name} has a cost to reduce");
+        }
+    }
+}

@@ -5,6 +5,10 @@
 //! 3. Rename the folder to its name (the steps, with leading zeros), and sync the parent.
 //! 4. Only then retire older checkpoints; two stay.
 //!
+//! A run may have [`Part`]s beside: pieces of something that grows too large to be written anew each time. They are made and written one
+//! at a time. What cannot change any more is written once; later checkpoints hold a hard link to the same file, so it costs neither time nor
+//! space again, and it lasts as long as the last checkpoint that names it. (One damaged block on the disk can then be a block of both checkpoints.)
+//!
 //! A crash at any point leaves either the old newest checkpoint or the new one. Loading takes the newest whose `COMMIT.json`
 //! verifies and says what was wrong with newer ones. Nothing that does not verify as a checkpoint is ever deleted.
 //!
@@ -15,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Format number of `state.json`.
@@ -47,6 +51,16 @@ pub struct Checkpoint<'a> {
     pub trainer: &'a Archive,
 }
 
+/// A piece of what is too large to be written anew with each checkpoint; stored as `NAME.safetensors`.
+pub struct Part<'a> {
+    /// Letters, digits, `-`. What is fixed has a name of its own: no other part of the run has it, nor had this one before it was fixed.
+    pub name: String,
+    /// It will never change again, so that a copy from an earlier checkpoint will do.
+    pub fixed: bool,
+    /// Makes it. Called only where it has to be written, and forgotten before the next one is made.
+    pub make: Box<dyn Fn() -> Result<Archive> + 'a>,
+}
+
 /// A checkpoint that was read back.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -66,6 +80,16 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// Lengths of the logs at that time.
     pub(crate) logs: LogLengths,
+    folder: PathBuf,
+    commit: Commit,
+}
+
+impl Loaded {
+    /// Reads a [`Part`]; all of them were found whole when the checkpoint was.
+    pub fn part(&self, name: &str) -> Result<Archive> {
+        let file = part_file(name);
+        Archive::from_bytes(&read_sealed(&self.folder, &file, &self.commit)?, &self.folder.join(&file))
+    }
 }
 
 /// Lengths of the logs in bytes.
@@ -88,12 +112,12 @@ struct State {
 }
 
 /// `COMMIT.json`: each file's name, length and hash.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Commit {
     files: BTreeMap<String, Seal>,
 }
 
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Seal {
     length: u64,
     sha256: String,
@@ -101,26 +125,47 @@ struct Seal {
 
 impl Seal {
     fn of(bytes: &[u8]) -> Self {
+        Self::new(bytes.len() as u64, Sha256::new_with_prefix(bytes))
+    }
+
+    /// Of a file, without reading it into memory at once.
+    fn of_file(path: &Path) -> Result<Self> {
+        let mut file = fs_err::File::open(path).map_err(|error| missing(error, path))?;
+        let (mut hasher, mut length, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
+        loop {
+            let count = file.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(Self::new(length, hasher));
+            }
+            hasher.update(&buffer[..count]);
+            length += count as u64;
+        }
+    }
+
+    fn new(length: u64, hasher: Sha256) -> Self {
         let mut sha256 = String::with_capacity(64);
-        for byte in Sha256::digest(bytes) {
+        for byte in hasher.finalize() {
             // Writing to a `String` cannot fail.
             let _ = write!(sha256, "{byte:02x}");
         }
-        Self { length: bytes.len() as u64, sha256 }
+        Self { length, sha256 }
     }
 }
 
 /// Commits a checkpoint into the folder `checkpoints` and returns its name, and warnings about older ones that could not be retired.
+/// `base` names the checkpoint that this process wrote or read last: parts that are fixed are linked to its files.
 pub(crate) fn commit(
     checkpoints: &Path,
     checkpoint: &Checkpoint<'_>,
+    parts: &[Part<'_>],
+    base: Option<&str>,
     logs: LogLengths,
 ) -> Result<(String, Vec<String>)> {
     let Checkpoint { steps, updates, seconds, policy, trainer } = *checkpoint;
     let state = State { format: FORMAT, steps, updates, seconds, logs };
     let files = [(POLICY, policy.to_bytes()?), (TRAINER, trainer.to_bytes()?), (STATE, json(&state)?)];
     let seals = files.iter().map(|(name, bytes)| ((*name).to_owned(), Seal::of(bytes)));
-    let commit = Commit { files: seals.collect() };
+    let mut commit = Commit { files: seals.collect() };
 
     let name = format!("{steps:07}");
     let target = checkpoints.join(&name);
@@ -142,6 +187,12 @@ pub(crate) fn commit(
         disk::create_dir(&scratch)?;
         for (file, bytes) in &files {
             disk::write_new(&scratch.join(file), bytes)?;
+        }
+        let base = base.map(|name| checkpoints.join(name));
+        let base = base.and_then(|folder| read_commit(&folder).ok().map(|commit| (folder, commit)));
+        for part in parts {
+            let seal = write_part(&scratch, part, base.as_ref())?;
+            commit.files.insert(part_file(&part.name), seal);
         }
         disk::write_new(&scratch.join(COMMIT), &json(&commit)?)?;
         disk::sync_dir(&scratch)?;
@@ -165,6 +216,35 @@ pub(crate) fn commit(
         .err()
         .map(|error| format!("an old checkpoint stays: {error}"));
     Ok((name, warnings.into_iter().collect()))
+}
+
+fn part_file(name: &str) -> String {
+    format!("{name}.safetensors")
+}
+
+/// Writes a part into the folder `scratch`, or links it to the same part of the checkpoint in `base`.
+fn write_part(scratch: &Path, part: &Part<'_>, base: Option<&(PathBuf, Commit)>) -> Result<Seal> {
+    if part.name.is_empty() || !part.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Err(Error::Invalid(format!("a part of a checkpoint cannot be called `{}`", part.name)));
+    }
+    let file = part_file(&part.name);
+    let to = scratch.join(&file);
+    let old =
+        base.filter(|_| part.fixed).and_then(|(folder, commit)| Some((folder.join(&file), commit.files.get(&file)?)));
+    if let Some((from, seal)) = old
+        && fs_err::metadata(&from).is_ok_and(|metadata| metadata.len() == seal.length)
+    {
+        use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+        match disk::link(&from, &to) {
+            Ok(()) => return Ok(seal.clone()),
+            // A file system without hard links: every checkpoint writes its own.
+            Err(error) if [CrossesDevices, PermissionDenied, TooManyLinks, Unsupported].contains(&error.kind()) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let bytes = (part.make)()?.to_bytes()?;
+    disk::write_new(&to, &bytes)?;
+    Ok(Seal::of(&bytes))
 }
 
 /// Removes whole checkpoints but the youngest [`KEEP`]. `newest` has just been written and need not be read again.
@@ -238,6 +318,12 @@ fn load(folder: &Path) -> Result<Loaded> {
     let state: State = parse(&state, &path)?;
     let policy = Archive::from_bytes(&read_sealed(folder, POLICY, &commit)?, &folder.join(POLICY))?;
     let trainer = Archive::from_bytes(&read_sealed(folder, TRAINER, &commit)?, &folder.join(TRAINER))?;
+    for file in commit.parts() {
+        check_length(folder, file, &commit)?;
+        if Seal::of_file(&folder.join(file))? != commit.files[file] {
+            return Err(other_bytes(&folder.join(file)));
+        }
+    }
     Ok(Loaded {
         steps: state.steps,
         updates: state.updates,
@@ -247,16 +333,28 @@ fn load(folder: &Path) -> Result<Loaded> {
         name: String::new(),
         warnings: Vec::new(),
         logs: state.logs,
+        folder: folder.to_owned(),
+        commit,
     })
 }
 
-/// The `COMMIT.json` of a folder in which every file is as it says.
+/// The `COMMIT.json` of a folder in which every file is as it says; of parts, which may be large, only the lengths are looked at.
 fn verify(folder: &Path) -> Result<Commit> {
     let commit = read_commit(folder)?;
     for file in [POLICY, TRAINER, STATE] {
         read_sealed(folder, file, &commit)?;
     }
+    for file in commit.parts() {
+        check_length(folder, file, &commit)?;
+    }
     Ok(commit)
+}
+
+impl Commit {
+    /// Files that not every checkpoint has.
+    fn parts(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str).filter(|file| ![POLICY, TRAINER, STATE].contains(file))
+    }
 }
 
 fn read_commit(folder: &Path) -> Result<Commit> {
@@ -266,6 +364,17 @@ fn read_commit(folder: &Path) -> Result<Commit> {
 
 /// Reads a file if it has the length and hash that were committed. The length is looked at before anything is read.
 fn read_sealed(folder: &Path, file: &str, commit: &Commit) -> Result<Vec<u8>> {
+    let seal = check_length(folder, file, commit)?;
+    let path = folder.join(file);
+    let bytes = read(&path)?;
+    if Seal::of(&bytes) != *seal {
+        return Err(other_bytes(&path));
+    }
+    Ok(bytes)
+}
+
+/// What was committed of a file that is as long as it was then.
+fn check_length<'a>(folder: &Path, file: &str, commit: &'a Commit) -> Result<&'a Seal> {
     let path = folder.join(file);
     let damaged = |reason: String| Error::Damaged { path: path.clone(), reason };
     let seal = commit.files.get(file).ok_or_else(|| damaged(format!("not named in {COMMIT}")))?;
@@ -273,11 +382,12 @@ fn read_sealed(folder: &Path, file: &str, commit: &Commit) -> Result<Vec<u8>> {
     if length != seal.length {
         return Err(damaged(format!("{length} bytes long, {} were committed", seal.length)));
     }
-    let bytes = read(&path)?;
-    if Seal::of(&bytes) != *seal {
-        return Err(damaged("its bytes are not those that were committed (other SHA-256)".into()));
-    }
-    Ok(bytes)
+    Ok(seal)
+}
+
+fn other_bytes(path: &Path) -> Error {
+    let reason = "its bytes are not those that were committed (other SHA-256)".to_owned();
+    Error::Damaged { path: path.to_owned(), reason }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -332,7 +442,7 @@ pub(crate) fn folder_in(run: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{COMMIT, Checkpoint, LogLengths, POLICY, STATE, TRAINER, commit, folder_in, latest, tidy};
+    use super::{COMMIT, Checkpoint, LogLengths, POLICY, Part, STATE, TRAINER, commit, folder_in, latest, tidy};
     use crate::disk::fault::{Fault, with};
     use crate::{Archive, Error, Loaded, Result};
     use std::path::{Path, PathBuf};
@@ -349,7 +459,106 @@ mod tests {
     fn save(run: &Path, steps: u64) -> Result<(String, Vec<String>)> {
         let (policy, trainer) = archives(steps);
         let checkpoint = Checkpoint { steps, updates: steps / 10, seconds: 0.25, policy: &policy, trainer: &trainer };
-        commit(&folder_in(run), &checkpoint, LogLengths { metrics: steps, events: 2 * steps })
+        commit(&folder_in(run), &checkpoint, &[], None, LogLengths { metrics: steps, events: 2 * steps })
+    }
+
+    /// As [`save`], with a part that never changes and one that does; the fixed one is linked to that of `base`.
+    fn save_with_parts(run: &Path, steps: u64, base: Option<&str>) -> Result<(String, Vec<String>)> {
+        let (policy, trainer) = archives(steps);
+        let checkpoint = Checkpoint { steps, updates: steps / 10, seconds: 0.25, policy: &policy, trainer: &trainer };
+        let part = |name: &str, fixed: bool, value: u64| Part {
+            name: name.to_owned(),
+            fixed,
+            make: Box::new(move || {
+                let mut archive = Archive::new();
+                archive.put_u64("rows", &[1], &[value])?;
+                Ok(archive)
+            }),
+        };
+        let parts = [part("rows-0", true, 7), part("rows-1", false, steps)];
+        commit(&folder_in(run), &checkpoint, &parts, base, LogLengths { metrics: steps, events: 2 * steps })
+    }
+
+    fn assert_parts(loaded: &Loaded) {
+        for (name, value) in [("rows-0", 7), ("rows-1", loaded.steps)] {
+            assert_eq!(loaded.part(name).unwrap().u64("rows", &[1]).unwrap(), [value], "{name}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_fixed_part_is_one_file_of_many_checkpoints() {
+        use std::os::unix::fs::MetadataExt as _;
+        let run = run_with(&[]);
+        save_with_parts(run.path(), 10, None).unwrap();
+        save_with_parts(run.path(), 20, Some("0000010")).unwrap();
+        let id = |name: &str, part: &str| fs_err::metadata(file(&run, name, part)).unwrap().ino();
+        assert_eq!(id("0000010", "rows-0.safetensors"), id("0000020", "rows-0.safetensors"));
+        assert_ne!(id("0000010", "rows-1.safetensors"), id("0000020", "rows-1.safetensors"));
+        // It outlives the checkpoint that it was written for.
+        save_with_parts(run.path(), 30, Some("0000020")).unwrap();
+        assert_eq!(entries(run.path()), ["0000020", "0000030"]);
+        let loaded = latest(run.path()).unwrap().unwrap();
+        assert_whole(&loaded);
+        assert_parts(&loaded);
+        // A checkpoint that is not there, or lacks the part, is no base.
+        for base in ["0000010", "nonsense"] {
+            save_with_parts(run.path(), 40, Some(base)).unwrap();
+            assert_parts(&latest(run.path()).unwrap().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_damaged_part_is_a_damaged_checkpoint() {
+        let damages: [fn(&Path); 3] = [
+            |path| fs_err::remove_file(path).unwrap(),
+            |path| fs_err::write(path, &fs_err::read(path).unwrap()[1..]).unwrap(),
+            |path| {
+                let mut bytes = fs_err::read(path).unwrap();
+                *bytes.last_mut().unwrap() ^= 1;
+                fs_err::write(path, bytes).unwrap();
+            },
+        ];
+        for (damage, words) in damages.into_iter().zip(["missing", "bytes long", "other SHA-256"]) {
+            let run = run_with(&[]);
+            for steps in [10, 20] {
+                save_with_parts(run.path(), steps, None).unwrap();
+            }
+            damage(&file(&run, "0000020", "rows-0.safetensors"));
+            let loaded = latest(run.path()).unwrap().unwrap();
+            assert_eq!(loaded.steps, 10);
+            assert_parts(&loaded);
+            let warning = &loaded.warnings[0];
+            assert!(warning.contains("rows-0.safetensors: ") && warning.contains(words), "{warning}");
+        }
+    }
+
+    #[test]
+    fn a_crash_or_a_full_disk_at_any_point_leaves_all_parts_whole() {
+        for fault in [Fault::Full, Fault::StaysFull, Fault::Kill, Fault::PowerCut] {
+            for at in 0.. {
+                let run = run_with(&[]);
+                save_with_parts(run.path(), 10, None).unwrap();
+                save_with_parts(run.path(), 20, Some("0000010")).unwrap();
+                let (result, struck) = with(fault, at, || save_with_parts(run.path(), 30, Some("0000020")));
+                let loaded = latest(run.path()).unwrap().unwrap();
+                assert_whole(&loaded);
+                assert_parts(&loaded);
+                assert!(
+                    loaded.steps == 30 || loaded.steps == 20 && result.is_err(),
+                    "{fault:?} {at}: {}",
+                    loaded.steps
+                );
+                tidy(&folder_in(run.path())).unwrap();
+                let name = loaded.name.clone();
+                save_with_parts(run.path(), 40, Some(&name)).unwrap();
+                assert_parts(&latest(run.path()).unwrap().unwrap());
+                assert_eq!(entries(run.path()).len(), 2, "{fault:?} {at}");
+                if !struck {
+                    break;
+                }
+            }
+        }
     }
 
     /// A run with these checkpoints committed one after another.
@@ -520,7 +729,7 @@ mod tests {
         assert_eq!(fs_err::metadata(file(&run, "0000020", COMMIT)).unwrap().modified().unwrap(), before);
         let (policy, trainer) = archives(77);
         let other = Checkpoint { steps: 20, updates: 2, seconds: 0.0, policy: &policy, trainer: &trainer };
-        commit(&folder_in(run.path()), &other, LogLengths::default()).unwrap();
+        commit(&folder_in(run.path()), &other, &[], None, LogLengths::default()).unwrap();
         assert_eq!(latest(run.path()).unwrap().unwrap().policy, policy);
         assert_eq!(entries(run.path()), ["0000010", "0000020", "damaged-0000020-1"]);
     }
@@ -598,7 +807,7 @@ mod tests {
         for at in 0.. {
             let run = run_with(&[20]);
             let (_, struck) = with(Fault::Kill, at, || {
-                commit(&folder_in(run.path()), &other, LogLengths { metrics: 20, events: 40 })
+                commit(&folder_in(run.path()), &other, &[], None, LogLengths { metrics: 20, events: 40 })
             });
             tidy(&folder_in(run.path())).unwrap();
             let loaded = latest(run.path()).unwrap().unwrap();

@@ -61,6 +61,12 @@ pub fn append(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(tail)
 }
 
+/// A second name for a file that will never change.
+pub fn link(from: &Path, to: &Path) -> io::Result<()> {
+    fault::point("link", to)?;
+    fs_err::hard_link(from, to)
+}
+
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fault::point("rename", to)?;
     fs_err::rename(from, to)

@@ -1,5 +1,5 @@
 use crate::checkpoint::{self, LogLengths};
-use crate::{Checkpoint, Error, Loaded, Manifest, Metrics, Plan, Result, disk, events};
+use crate::{Checkpoint, Error, Loaded, Manifest, Metrics, Part, Plan, Result, disk, events};
 use fs_err::File;
 use serde::{Deserialize, Serialize};
 use std::fs::TryLockError;
@@ -14,6 +14,7 @@ const MANIFEST: &str = "manifest.json";
 const METRICS: &str = "metrics.jsonl";
 const EXIT: &str = "exit.json";
 const EPISODES: &str = "episodes";
+const OPTIONS: &str = "options.json";
 const LOCK: &str = ".lock";
 
 /// Beginning of the name of a run folder that is being made.
@@ -155,6 +156,21 @@ impl RunView {
         Ok(path)
     }
 
+    /// Replaces `options.json`, what each option of the newest policy does, at once and returns its path.
+    pub fn write_options(&self, json: &str) -> Result<PathBuf> {
+        let path = self.dir.join(OPTIONS);
+        disk::replace(&path, json.as_bytes())?;
+        Ok(path)
+    }
+
+    /// The text of `options.json`; none where the run found no options.
+    pub fn options(&self) -> Result<Option<String>> {
+        match fs_err::read_to_string(self.dir.join(OPTIONS)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            text => Ok(Some(text?)),
+        }
+    }
+
     /// Stores a recorded episode as `episodes/NAME.json` and returns its path.
     pub fn write_episode(&self, name: &str, json: &str) -> Result<PathBuf> {
         let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -195,6 +211,8 @@ pub struct RunFolder {
     view: RunView,
     logs: Option<Logs>,
     warnings: Vec<String>,
+    /// The checkpoint that was committed last, or resumed from.
+    base: Option<String>,
     /// Kept open: closing it releases the lock.
     _lock: File,
 }
@@ -230,7 +248,7 @@ impl RunFolder {
         })?;
         let view = RunView { dir: dir.to_owned(), plan: plan.clone(), manifest: manifest.clone() };
         let logs = Logs::open(dir, LogLengths::default())?.0;
-        Ok(Self { view, logs: Some(logs), warnings: Vec::new(), _lock: lock })
+        Ok(Self { view, logs: Some(logs), warnings: Vec::new(), base: None, _lock: lock })
     }
 
     /// Starts a run in the next free `RUNS/ALGO-ENV-NNNN`; several processes may do so at once.
@@ -257,7 +275,7 @@ impl RunFolder {
         let view = Self::open_read(dir)?;
         let lock = lock(dir)?;
         checkpoint::tidy(&checkpoint::folder_in(dir))?;
-        Ok(Self { view, logs: None, warnings: Vec::new(), _lock: lock })
+        Ok(Self { view, logs: None, warnings: Vec::new(), base: None, _lock: lock })
     }
 
     /// Opens a run to read.
@@ -286,6 +304,7 @@ impl RunFolder {
         }
         let (logs, warnings) = Logs::open(&self.dir, from.map(|loaded| loaded.logs).unwrap_or_default())?;
         self.logs = Some(logs);
+        self.base = from.map(|loaded| loaded.name.clone());
         self.warnings.extend(warnings);
         Ok(())
     }
@@ -321,12 +340,19 @@ impl RunFolder {
 
     /// Commits a checkpoint and returns its name. After an error the one before is intact.
     pub fn commit(&mut self, checkpoint: &Checkpoint<'_>) -> Result<String> {
+        self.commit_with(checkpoint, &[])
+    }
+
+    /// As [`RunFolder::commit`], with parts beside.
+    pub fn commit_with(&mut self, checkpoint: &Checkpoint<'_>, parts: &[Part<'_>]) -> Result<String> {
         let logs = self.logs.as_mut().ok_or_else(not_resumed)?;
         self.warnings.extend(logs.metrics.sync());
         self.warnings.extend(logs.events.sync());
         let lengths = LogLengths { metrics: logs.metrics.length, events: logs.events.length };
-        let (name, warnings) = checkpoint::commit(&checkpoint::folder_in(&self.dir), checkpoint, lengths)?;
+        let folder = checkpoint::folder_in(&self.view.dir);
+        let (name, warnings) = checkpoint::commit(&folder, checkpoint, parts, self.base.as_deref(), lengths)?;
         self.warnings.extend(warnings);
+        self.base = Some(name.clone());
         Ok(name)
     }
 

@@ -30,7 +30,7 @@ pub mod settings;
 pub mod stats;
 
 pub use archive::Archive;
-pub use checkpoint::{Checkpoint, Loaded};
+pub use checkpoint::{Checkpoint, Loaded, Part};
 pub use control::{Control, Outcome, Times, phase};
 pub use error::{Error, Result};
 pub use folder::{Exit, RunFolder, RunState, RunSummary, RunView, list_runs};

@@ -32,6 +32,7 @@ impl RunReport {
             evaluation,
             checkpoints: checkpoints(&run.dir().join("checkpoints"))?,
             episodes: episodes(run)?,
+            options: run.options()?.and_then(|text| serde_json::from_str(&text).ok()),
             ending: ending(run)?,
             algorithm: plan.algorithm,
             env: plan.env,

@@ -11,10 +11,12 @@
 
 mod chart;
 mod compare;
+mod divergence;
 #[cfg(feature = "meta")]
 mod few_shot;
 mod folder;
 mod html;
+mod options;
 mod replay;
 mod reproduction;
 mod run;
@@ -24,6 +26,7 @@ mod tests;
 pub use compare::{Comparison, caution, compare_report};
 #[cfg(feature = "meta")]
 pub use few_shot::few_shot_report;
+pub use options::{Traces, Watched};
 pub use replay::replay_page;
 pub use reproduction::{Reproduction, reproduction};
 pub use run::{is_metric, run_report};
@@ -58,6 +61,8 @@ pub struct RunReport {
     pub checkpoints: Vec<Saved>,
     /// Recorded episodes, oldest first.
     pub episodes: Vec<Recording>,
+    /// What each option does, where the run found options.
+    pub options: Option<Traces>,
     /// How the run ended, in words; empty while it goes on.
     pub ending: String,
 }
@@ -93,6 +98,9 @@ pub struct Evaluation {
     pub checkpoint: String,
     /// Number of episodes.
     pub episodes: usize,
+    /// Options of the policy: episode `i` followed option `i mod options`. None where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<usize>,
     /// Sum of rewards of an episode.
     #[serde(rename = "return")]
     pub total: Stat,

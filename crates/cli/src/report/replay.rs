@@ -38,7 +38,8 @@ pub(super) fn player(episodes: &[Recording], limit: Option<f64>) -> String {
         };
         let costs = episode.costs().iter().find(|channel| channel.name == "cost");
         let cost = costs.map(|channel| format!(", cost {}", super::html::number(channel.total))).unwrap_or_default();
-        let text = format!("episode {}: {trained}return {}{cost}", i + 1, super::html::number(episode.total()));
+        let option = episode.option.map(|option| format!("option {option}, ")).unwrap_or_default();
+        let text = format!("episode {}: {option}{trained}return {}{cost}", i + 1, super::html::number(episode.total()));
         format!("<option value=\"{i}\">{}</option>", escape(&text))
     };
     let options: Vec<String> = episodes.iter().enumerate().map(option).collect();

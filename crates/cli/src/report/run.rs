@@ -1,8 +1,9 @@
 //! The report of one run.
 
 use super::chart::{Chart, Point, SCRIPT, Series};
+use super::divergence::divergence;
 use super::html::{duration, escape, grouped, number, page, section, table};
-use super::{FINAL_UPDATES, Final, Row, RunReport, final_of, finite, replay};
+use super::{FINAL_UPDATES, Final, Row, RunReport, final_of, finite, options, replay};
 use tony_run::Stat;
 
 /// Quantities that are the axis or the clock, not a curve.
@@ -16,7 +17,7 @@ struct Known {
     colour: usize,
 }
 
-const KNOWN: [Known; 14] = [
+const KNOWN: [Known; 22] = [
     Known { metric: "Metrics/EpRet", title: "Return", unit: "reward per episode", colour: 0 },
     Known { metric: "Metrics/EpCost", title: "Cost", unit: "cost per episode", colour: 1 },
     Known {
@@ -38,16 +39,53 @@ const KNOWN: [Known; 14] = [
     Known { metric: "Train/Entropy", title: "Policy entropy", unit: "nats", colour: 2 },
     Known { metric: "Train/StepFraction", title: "Accepted share of the trust-region step", unit: "", colour: 2 },
     Known { metric: "Train/OptimCase", title: "Case of the trust-region problem", unit: "0 to 4", colour: 2 },
+    Known { metric: "Empi/Bound", title: "Lower bound of the improvement", unit: "discounted return", colour: 2 },
+    Known { metric: "Empi/Promised", title: "Promised by the update before", unit: "discounted return", colour: 2 },
+    Known { metric: "Empi/Happened", title: "Happened since the update before", unit: "reward per episode", colour: 0 },
+    Known { metric: "Empi/Divergence", title: "Mean total variation distance of a step", unit: "", colour: 2 },
+    Known { metric: "Surprise/Raw", title: "Mean bonus before its coefficient", unit: "nats or distance", colour: 3 },
+    Known { metric: "Surprise/Eta", title: "Coefficient of the bonus", unit: "", colour: 3 },
+    Known { metric: "Surprise/NllAfter", title: "Surprise of the model after its fit", unit: "nats", colour: 3 },
+    Known { metric: "Surprise/Accepted", title: "Was the model's step accepted?", unit: "1 yes, 0 no", colour: 3 },
     Known { metric: "Value/ExplainedVariance", title: "Variance that the critic explains", unit: "share", colour: 2 },
     Known { metric: "Metrics/EpLen", title: "Episode length", unit: "steps", colour: 4 },
     Known { metric: "Time/FPS", title: "Speed", unit: "steps/s", colour: 4 },
 ];
 
 /// Quantities of some algorithm that have no chart of their own.
-const OTHERS: [&str; 14] = [
+const OTHERS: &[&str] = &[
+    "Empi/Surrogate",
+    "Empi/Epsilon",
+    "Empi/Coefficient",
+    "Empi/Halvings",
+    "Surprise/NllBefore",
+    "Surprise/KL",
+    "Train/Beta",
     "Train/Lambda",
     "Train/LR",
     "Train/Passes",
+    "Train/Alignment",
+    "Train/SolveResidual",
+    "Train/Damping",
+    "Train/Step",
+    "Train/Alpha",
+    "Train/Exploration",
+    "Loss/Q",
+    "Value/Q",
+    "Diagnose/RowRatio",
+    "Diagnose/Alignment",
+    "Diagnose/Contraction",
+    "Diagnose/EffectiveAlpha",
+    "Diagnose/MaxAbsQ",
+    "Diagnose/Bound",
+    "Diagnose/Diverged",
+    "Options/LogProbLearned",
+    "Options/Chance",
+    "Options/DecoderLoss",
+    "Options/Bits",
+    "Options/K",
+    "Options/LogProb",
+    "Options/Accuracy",
     "Train/InnerLoss",
     "Train/StepNorm",
     "Train/Eps",
@@ -76,7 +114,9 @@ pub fn run_report(input: &RunReport) -> String {
         header(input, &title),
         verdict(input),
         tiles(input),
+        options::options(input),
         curves(input),
+        divergence(input),
         replay(input),
         evaluation(input),
         settings(input),
@@ -244,6 +284,8 @@ fn lines([first, last]: [usize; 2]) -> String {
 fn tiles(input: &RunReport) -> String {
     let mut tiles: Vec<(String, String, &str)> = vec![("return".into(), "Metrics/EpRet".into(), "")];
     tiles.extend(costs(input).into_iter().map(|cost| (cost.name, cost.metric, "")));
+    tiles.push(("options".into(), "Options/K".into(), ""));
+    tiles.push(("decoder accuracy".into(), "Options/Accuracy".into(), ""));
     tiles.push(("episode length".into(), "Metrics/EpLen".into(), "steps"));
     tiles.push(("speed".into(), "Time/FPS".into(), "steps/s"));
     let tile = |(name, metric, unit): (String, String, &str)| {
@@ -278,6 +320,7 @@ pub(super) fn curves(input: &RunReport) -> String {
     let mut drawn: Vec<&str> = NOT_CURVES.to_vec();
     // `Cost/cost` is the sum that `Metrics/EpCost` already shows.
     drawn.push("Cost/cost");
+    drawn.extend(options::DRAWN);
     for known in &KNOWN {
         let limit = costs.iter().find(|cost| cost.metric == known.metric).and_then(|cost| cost.limit);
         charts.extend(curve(input, known.metric, known.title, known.unit, known.colour, limit));
@@ -295,7 +338,9 @@ pub(super) fn curves(input: &RunReport) -> String {
             }
         }
     }
-    let rest = names.iter().filter(|name| !drawn.contains(name) && !name.starts_with("Cost/"));
+    let rest = names
+        .iter()
+        .filter(|name| !drawn.contains(name) && !name.starts_with("Cost/") && !name.starts_with("Diagnose/"));
     let (multipliers, others): (Vec<&str>, Vec<&str>) = rest.partition(|name| name.contains("Multiplier"));
     charts.extend(multipliers.into_iter().filter_map(|name| curve(input, name, name, "", 3, None)));
     let more: Vec<String> = others.into_iter().filter_map(|name| curve(input, name, name, "", 5, None)).collect();
@@ -322,7 +367,8 @@ pub(super) fn curves(input: &RunReport) -> String {
     )
 }
 
-fn curve(
+/// One quantity over the run.
+pub(super) fn curve(
     input: &RunReport,
     metric: &str,
     title: &str,
@@ -384,8 +430,9 @@ fn evaluation(input: &RunReport) -> String {
         "evaluation",
         "Evaluation",
         &format!(
-            "The most likely action in every step, {} fresh episodes, checkpoint {}.",
+            "The most likely action in every step, {} fresh episodes{}, checkpoint {}.",
             grouped(evaluation.episodes as i64),
+            evaluation.options.map(|n| format!(" of {n} options in turn")).unwrap_or_default(),
             escape(&evaluation.checkpoint)
         ),
         &table(&["sum over an episode", "mean", "95 % interval", "n", "limit", ""], &[1, 2, 3, 4], &rows),

@@ -54,12 +54,14 @@ fn a_run(algorithm: &str, seed: u64, cost: f64) -> RunReport {
             run: "r".into(),
             checkpoint: "0001000000".into(),
             episodes: 10,
+            options: None,
             total: stat(21.0),
             costs: vec![("hazards".into(), stat(20.0)), ("cost".into(), stat(23.0))],
             length: Stat { mean: 1000.0, lo: 1000.0, hi: 1000.0, n: 10 },
         }),
         checkpoints: vec![Saved { name: "0001000000".into(), steps: 1_000_000, updates: 50, policy: "ab12".into() }],
         episodes: vec![from_above(1000), from_the_side(400)],
+        options: None,
         ending: "finished".into(),
     }
 }
@@ -217,6 +219,41 @@ fn a_run_that_has_not_begun_is_a_page_too() {
     assert!(!page.contains("NaN"));
 }
 
+/// A Q-learner whose values leave what rewards can pay, or stay.
+#[test]
+fn a_diagnosed_run_says_whether_and_when_it_diverged() {
+    let run = |growth: f64| {
+        let row = |i: usize| {
+            let mut metrics = Metrics::new();
+            metrics.set("steps", 1000.0 * i as f64);
+            metrics.set("updates", 1000.0 * i as f64);
+            let largest = 100.0 * growth.powi(i as i32);
+            metrics.set("Diagnose/MaxAbsQ", largest);
+            metrics.set("Diagnose/Bound", 1627.0);
+            metrics.set("Diagnose/Diverged", f64::from(u8::from(largest > 1627.0)));
+            metrics.set("Diagnose/Alignment", if growth > 1.0 { 0.35 } else { 0.99 });
+            metrics.set("Diagnose/Contraction", if growth > 1.0 { 2.5 } else { 0.9995 });
+            metrics.set("Diagnose/RowRatio", 0.4);
+            Row { line: i, metrics }
+        };
+        run_report(&RunReport { metrics: (1..=20).map(row).collect(), ..RunReport::default() })
+    };
+    let page = run(1.5);
+    // 100 x 1.5^7 = 1,709 is the first above 1,627.
+    assert!(
+        page.contains("It diverged: from step 7 000 on") || page.contains("It diverged: from step 7,000 on"),
+        "{page}"
+    );
+    assert!(
+        page.contains("line 7)") && page.contains("generalisation") && page.contains("nothing holds learning together")
+    );
+    let page = run(1.0);
+    assert!(page.contains("Values stayed possible in all 20 lines") && page.contains("straight towards the targets"));
+    assert!(page.contains("learning contracts") && !page.contains("It diverged"));
+    let none = run_report(&a_run("cpo", 0, 20.0));
+    assert!(!none.contains("Why did my run diverge"));
+}
+
 #[test]
 fn a_comparison_counts_and_ranks() {
     let runs = many_runs();
@@ -298,4 +335,31 @@ fn dump(browser: &Path, page: &Path, hash: &str, profile: &Path) -> String {
         .output()
         .unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Recipes are checked against the names of quantities, so no algorithm may log one that the page does not know.
+#[test]
+fn every_quantity_that_an_algorithm_logs_is_known() {
+    let mut unknown = Vec::new();
+    for entry in tony_rl::algorithms::list() {
+        let (env, words): (&str, &[&str]) = match (entry.family, entry.name) {
+            ("option discovery", _) => ("OptionPoint", &["paths=8", "contexts=4", "hidden=8", "lstm=0"]),
+            (_, "dqn") => ("probe-action-discrete", &["minibatch=8", "start_steps=10", "hidden=8", "diagnose=true"]),
+            ("off-policy", _) => ("probe-action", &["minibatch=8", "start_steps=10", "hidden=8", "diagnose=true"]),
+            _ => ("probe-two-costs", &["steps_per_update=400", "hidden=8", "surprise=progress"]),
+        };
+        let mut words = words.to_vec();
+        if entry.name.ends_with("-pid") {
+            words.extend(["lagrangian.beta=true", "standardise=false"]);
+        }
+        let plan = entry.resolve(env, &[tony_run::Layer::command_line(&words).unwrap()]).unwrap();
+        let envs = crate::world::make(env, plan.get("envs").unwrap().parse().unwrap(), true).unwrap();
+        let mut trainer = tony_rl::Trainer::new(&plan, envs).unwrap();
+        for _ in 0..2 {
+            let metrics = trainer.update(1_000_000, &tony_run::Control::default()).unwrap();
+            let names = metrics.iter().map(|(name, _)| name.to_owned());
+            unknown.extend(names.filter(|name| !is_metric(name)).map(|name| format!("{}: {name}", entry.name)));
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:?}");
 }

@@ -1,7 +1,12 @@
 //! Measurements without training that recipes name: identities, bounds and small exact problems.
 
+use tony_nn::{Activation, Init, Mlp, Rows, Trace};
 use tony_random::Stream;
+use tony_rl::algorithms::empi::{improvement_bounds, line_step, visit_shift};
 use tony_rl::algorithms::pid_lagrangian::{Config, Control, Controller};
+use tony_rl::algorithms::preqn::precondition;
+use tony_rl::diagnose::Kernel;
+use tony_rl::tabular::{Evaluation, Mdp, Table, mix, trpo_bound};
 
 /// One experiment.
 pub struct Experiment {
@@ -14,15 +19,120 @@ pub struct Experiment {
 }
 
 /// Every experiment.
-pub const ALL: &[Experiment] = &[Experiment {
-    id: "pid-plant",
-    values: &["peak_i", "peak_pi", "peak_pid", "unrest_i", "unrest_pi"],
-    measure: pid_plant,
-}];
+pub const ALL: &[Experiment] = &[
+    Experiment {
+        id: "empi-bounds",
+        values: &["violations", "lemma_violations", "tighter_than_trpo"],
+        measure: empi_bounds,
+    },
+    Experiment { id: "empi-line", values: &["worst_fall", "gap", "growth"], measure: empi_line },
+    Experiment {
+        id: "pid-plant",
+        values: &["peak_i", "peak_pi", "peak_pid", "unrest_i", "unrest_pi"],
+        measure: pid_plant,
+    },
+    Experiment { id: "preqn-operators", values: &["violations", "worst_ratio"], measure: preqn_operators },
+    Experiment { id: "preqn-two-states", values: &["plain", "preconditioned"], measure: preqn_two_states },
+    Experiment {
+        id: "preqn-kernels",
+        values: &[
+            "row_ratio_relu",
+            "row_ratio_tanh",
+            "row_ratio_sin",
+            "row_ratio_relu_shallow",
+            "row_ratio_relu_deep",
+            "diagonal_narrow",
+            "diagonal_wide",
+        ],
+        measure: preqn_kernels,
+    },
+];
 
 /// The experiment called `id`.
 pub fn find(id: &str) -> Option<&'static Experiment> {
     ALL.iter().find(|experiment| experiment.id == id)
+}
+
+/// Numbers that add up to 1.
+fn distribution(n: usize, stream: &mut Stream) -> Vec<f64> {
+    let drawn: Vec<f64> = (0..n).map(|_| 0.01 + stream.uniform()).collect();
+    let sum: f64 = drawn.iter().sum();
+    drawn.into_iter().map(|x| x / sum).collect()
+}
+
+fn policy(mdp: &Mdp, stream: &mut Stream) -> Table {
+    mdp.reward.iter().map(|rewards| distribution(rewards.len(), stream)).collect()
+}
+
+/// A decision process of two to six states with two or three actions each, rewards normal.
+fn random_mdp(gamma: f64, stream: &mut Stream) -> Mdp {
+    let (states, actions) = (2 + stream.below(5), 2 + stream.below(2));
+    let mut table = |row: &mut dyn FnMut(&mut Stream) -> Vec<f64>| (0..states).map(|_| row(stream)).collect::<Table>();
+    let reward = table(&mut |stream| (0..actions).map(|_| stream.normal()).collect());
+    let start = distribution(states, stream);
+    let transition = (0..states).map(|_| (0..actions).map(|_| distribution(states, stream)).collect()).collect();
+    Mdp { gamma, transition, reward, start }
+}
+
+/// 2,000 random pairs of policies: how often a gain is outside its bounds, how often visits change more than the lemma allows (both
+/// beyond rounding), and in what share of the pairs the bound is at least as high as TRPO's.
+fn empi_bounds(seed: u64) -> Vec<f64> {
+    let mut stream = Stream::new(seed, "empi-bounds", 0);
+    let (mut violations, mut lemma, mut tighter) = (0, 0, 0);
+    for _ in 0..2000 {
+        let gamma = 0.95 * stream.uniform();
+        let mdp = random_mdp(gamma, &mut stream);
+        let (old, new) = (policy(&mdp, &mut stream), policy(&mdp, &mut stream));
+        let Some((before, after)) = mdp.evaluate(&old).zip(mdp.evaluate(&new)) else { continue };
+        let change = before.compare(&old, &new);
+        let (low, high) = improvement_bounds(change.surrogate, change.epsilon, change.divergence, gamma);
+        let gain = after.ret - before.ret;
+        violations += usize::from(gain < low - 1e-10 || gain > high + 1e-10);
+        let moved: f64 = before.visits.iter().zip(&after.visits).map(|(a, b)| (a - b).abs()).sum();
+        lemma += usize::from(moved > visit_shift(change.divergence, gamma) + 1e-10);
+        let trpo = trpo_bound(change.surrogate, change.largest_advantage, change.largest_divergence, gamma);
+        tighter += usize::from(low >= trpo - 1e-10);
+    }
+    vec![violations as f64, lemma as f64, tighter as f64 / 2000.0]
+}
+
+/// 200 exact line steps on each of 40 processes at gamma 0.8: the largest fall of a return, the largest distance from the optimum at
+/// the end, and the mean growth of the step.
+fn empi_line(seed: u64) -> Vec<f64> {
+    let mut stream = Stream::new(seed, "empi-line", 0);
+    let (mut worst, mut gap, mut growth) = (0.0_f64, 0.0_f64, 0.0);
+    for _ in 0..40 {
+        let mdp = random_mdp(0.8, &mut stream);
+        let mut pi = policy(&mdp, &mut stream);
+        let (mut last, mut alphas) = (f64::NEG_INFINITY, Vec::new());
+        for _ in 0..200 {
+            let Some(now) = mdp.evaluate(&pi) else { continue };
+            worst = worst.max(last - now.ret);
+            last = now.ret;
+            let greedy = now.greedy();
+            let all = now.compare(&pi, &greedy);
+            let (alpha, _) = line_step(all.surrogate, all.epsilon, all.divergence, mdp.gamma);
+            alphas.push(alpha);
+            pi = mix(&pi, &greedy, alpha);
+        }
+        let ends = alphas.first().zip(alphas.last());
+        growth += ends.map_or(0.0, |(first, last)| last - first) / 40.0;
+        gap = gap.max(optimum(&mdp, pi.clone()).map_or(f64::INFINITY, |best| best - last));
+    }
+    vec![worst, gap, growth]
+}
+
+/// The largest return there is, by policy iteration.
+fn optimum(mdp: &Mdp, start: Table) -> Option<f64> {
+    let mut pi = start;
+    loop {
+        let Evaluation { ret, .. } = mdp.evaluate(&pi)?;
+        let greedy = mdp.evaluate(&pi)?.greedy();
+        if mdp.evaluate(&greedy)?.ret <= ret + 1e-14 {
+            return Some(ret);
+        }
+        pi = greedy;
+    }
 }
 
 /// A plant of one number under the controller: `x += (1 - u) - u` with `u = lambda / (1 + lambda)`, cost `x`, limit 25, from a start that
@@ -55,4 +165,104 @@ fn pid_plant(seed: u64) -> Vec<f64> {
     };
     let (i, pi, pid) = (run(0.0, 0.0), run(0.1, 0.0), run(0.1, 1.0));
     vec![i.0, pi.0, pid.0, i.1, pi.1]
+}
+
+/// Q-learning with a constant kernel on 200 random processes of three states and two actions, kernels that meet both conditions of Theorem 2:
+/// the share whose modulus is 1 or more, and the largest ratio of what a step leaves of the distance of two value functions to the modulus.
+fn preqn_operators(seed: u64) -> Vec<f64> {
+    const PAIRS: usize = 6;
+    let mut stream = Stream::new(seed, "preqn-operators", 0);
+    let (mut tried, mut violations, mut worst) = (0, 0, 0.0_f64);
+    while tried < 200 {
+        let (alpha, gamma) = (0.1 + 0.8 * stream.uniform(), 0.9 * stream.uniform());
+        let rho = distribution(PAIRS, &mut stream);
+        let mut k = vec![0.0; PAIRS * PAIRS];
+        for i in 0..PAIRS {
+            k[i * PAIRS + i] = 1.0 / rho[i];
+            for j in 0..i {
+                let shared = 0.1 * stream.normal();
+                k[i * PAIRS + j] = shared;
+                k[j * PAIRS + i] = shared;
+            }
+        }
+        let kernel = Kernel { k: &k, n: PAIRS };
+        if kernel.conditions(&rho, alpha, gamma) != (true, true) {
+            continue;
+        }
+        tried += 1;
+        let modulus = kernel.modulus(&rho, alpha, gamma);
+        violations += usize::from(modulus >= 1.0);
+        let next: Table = (0..PAIRS).map(|_| distribution(PAIRS / 2, &mut stream)).collect();
+        let reward: Vec<f64> = (0..PAIRS).map(|_| stream.normal()).collect();
+        // Pair 2 s + a: the best of a state's two actions counts.
+        let step = |q: &[f64]| -> Vec<f64> {
+            let best: Vec<f64> = q.chunks_exact(2).map(|pair| pair[0].max(pair[1])).collect();
+            let target = |i: usize| reward[i] + gamma * next[i].iter().zip(&best).map(|(p, v)| p * v).sum::<f64>();
+            let weighted: Vec<f64> = (0..PAIRS).map(|i| rho[i] * (target(i) - q[i])).collect();
+            q.iter().zip(kernel.product(&weighted)).map(|(q, change)| q + alpha * change).collect()
+        };
+        let mut other = || -> Vec<f64> { (0..PAIRS).map(|_| 10.0 * stream.normal()).collect() };
+        let (a, b) = (other(), other());
+        let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        worst = worst.max(apart(&step(&a), &step(&b)) / apart(&a, &b) / modulus);
+    }
+    vec![violations as f64 / 200.0, worst]
+}
+
+/// Two states with features (1, 0) and (2, 0.1), both followed by the second, no reward: the factor by which values end up growing in each
+/// step of plain and of preconditioned learning.
+fn preqn_two_states(_: u64) -> Vec<f64> {
+    const FEATURES: [[f64; 2]; 2] = [[1.0, 0.0], [2.0, 0.1]];
+    let (alpha, gamma) = (0.1, 0.99);
+    let k: Vec<f64> =
+        FEATURES.iter().flat_map(|a| FEATURES.map(|b| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>())).collect();
+    let kernel = Kernel { k: &k, n: 2 };
+    let radius = |preconditioned: bool| {
+        let (mut q, mut growth) = (vec![1.0, 1.0], f64::NAN);
+        for _ in 0..5_000 {
+            let delta: Vec<f64> = q.iter().map(|value| gamma * q[1] - value).collect();
+            let z = if preconditioned {
+                precondition(kernel, &delta, 0.0).map_or_else(Vec::new, |solution| solution.z)
+            } else {
+                delta.iter().map(|delta| delta / 2.0).collect()
+            };
+            let next: Vec<f64> = q.iter().zip(kernel.product(&z)).map(|(q, change)| q + alpha * change).collect();
+            let norm = |q: &[f64]| q.iter().map(|x| x * x).sum::<f64>().sqrt();
+            growth = norm(&next) / norm(&q);
+            let length = norm(&next);
+            q = next.iter().map(|x| x / length).collect();
+        }
+        growth
+    };
+    vec![radius(false), radius(true)]
+}
+
+/// Kernels of fresh networks with one output on 256 normal inputs of 23 numbers: mean row ratios by activation (two layers of 64), of
+/// ReLU by depth (one and four layers of 64), and mean diagonals of ReLU by width (two layers of 32 and of 256).
+fn preqn_kernels(seed: u64) -> Vec<f64> {
+    const ROWS: usize = 256;
+    const INPUTS: usize = 23;
+    let mut stream = Stream::new(seed, "preqn-kernels", 0);
+    let data: Vec<f32> = (0..ROWS * INPUTS).map(|_| stream.normal() as f32).collect();
+    let mut kernel = |hidden: &[usize], activation: Activation| {
+        let Ok(mlp) = Mlp::new(&[&[INPUTS], hidden, &[1]].concat(), activation) else { return (f64::NAN, f64::NAN) };
+        let mut params = vec![0.0; mlp.num_params()];
+        mlp.init(&mut params, Init::KaimingUniform, &mut stream);
+        let (mut trace, mut values, mut k) = (Trace::default(), vec![0.0; ROWS], vec![0.0; ROWS * ROWS]);
+        trace.forward(&mlp, &params, &Rows::all(&data, INPUTS), &mut values);
+        trace.backward(&mlp, &params, &vec![1.0; ROWS]);
+        trace.kernel(&mlp, &mut k);
+        let ratios = Kernel { k: &k, n: ROWS }.row_ratios();
+        let diagonal = k.iter().step_by(ROWS + 1).sum::<f64>();
+        (ratios.iter().sum::<f64>() / ROWS as f64, diagonal / ROWS as f64)
+    };
+    vec![
+        kernel(&[64, 64], Activation::Relu).0,
+        kernel(&[64, 64], Activation::Tanh).0,
+        kernel(&[64, 64], Activation::Sin).0,
+        kernel(&[64], Activation::Relu).0,
+        kernel(&[64; 4], Activation::Relu).0,
+        kernel(&[32, 32], Activation::Relu).1,
+        kernel(&[256, 256], Activation::Relu).1,
+    ]
 }

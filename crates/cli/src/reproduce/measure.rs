@@ -105,7 +105,7 @@ pub struct Criterion {
 /// What became of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Verdict {
-    /// The criterion holds over the whole interval.
+    /// The criterion holds over the whole interval of several seeds.
     #[serde(rename = "reproduced")]
     Reproduced,
     /// It holds for the mean, and the interval reaches beyond.
@@ -143,10 +143,11 @@ impl Criterion {
 
     /// In words.
     pub fn words(&self) -> String {
+        let number = |x: f64| if x != 0.0 && x.abs() < 1e-3 { format!("{x:e}") } else { x.to_string() };
         match (self.at_least, self.at_most) {
-            (Some(low), Some(high)) => format!("from {low} to {high}"),
-            (Some(low), None) => format!("at least {low}"),
-            (None, Some(high)) => format!("at most {high}"),
+            (Some(low), Some(high)) => format!("from {} to {}", number(low), number(high)),
+            (Some(low), None) => format!("at least {}", number(low)),
+            (None, Some(high)) => format!("at most {}", number(high)),
             (None, None) => String::new(),
         }
     }
@@ -156,8 +157,9 @@ impl Criterion {
         let Some(ours) = ours else { return Verdict::NotRun };
         let holds = |x: f64| self.at_least.is_none_or(|low| x >= low) && self.at_most.is_none_or(|high| x <= high);
         match (holds(ours.mean), holds(ours.lo) && holds(ours.hi)) {
-            (true, true) => Verdict::Reproduced,
-            (true, false) => Verdict::Partly,
+            // One seed has no interval.
+            (true, true) if ours.n > 1 => Verdict::Reproduced,
+            (true, _) => Verdict::Partly,
             (false, _) => Verdict::NotReproduced,
         }
     }
@@ -207,6 +209,7 @@ mod tests {
         let stat = |mean, lo, hi| Stat { mean, lo, hi, n: 3 };
         assert_eq!(criterion.judge(Some(&stat(0.5, 0.4, 0.9))), Verdict::Reproduced);
         assert_eq!(criterion.judge(Some(&stat(0.9, 0.4, 1.1))), Verdict::Partly);
+        assert_eq!(criterion.judge(Some(&Stat { n: 1, ..stat(0.5, 0.5, 0.5) })), Verdict::Partly);
         assert_eq!(criterion.judge(Some(&stat(1.1, 0.9, 1.2))), Verdict::NotReproduced);
         assert_eq!(criterion.judge(None), Verdict::NotRun);
         assert!(Criterion { at_least: Some(2.0), at_most: Some(1.0) }.check().is_err());

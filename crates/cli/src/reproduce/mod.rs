@@ -28,7 +28,7 @@ use recipe::{Budget, Claim, Recipe};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A paper (`cpo`, `pid_lagrangian`), or a recipe file of your own (NAME.toml).
+    /// A paper (`empi`, `cpo`, `pid_lagrangian`, `surprise`), or a recipe file of your own (NAME.toml).
     paper: String,
     /// How much to spend.
     #[arg(long, value_enum, default_value = "small")]

@@ -13,8 +13,12 @@ use crate::workload::Algorithm;
 
 /// The recipes that come with the program, by the paper's short name.
 const BUILT_IN: &[(&str, &str)] = &[
+    ("empi", include_str!("../../../../recipes/empi.toml")),
     ("cpo", include_str!("../../../../recipes/cpo.toml")),
     ("pid_lagrangian", include_str!("../../../../recipes/pid_lagrangian.toml")),
+    ("surprise", include_str!("../../../../recipes/surprise.toml")),
+    ("preqn", include_str!("../../../../recipes/preqn.toml")),
+    ("valor", include_str!("../../../../recipes/valor.toml")),
 ];
 
 /// How much may be spent.

@@ -89,6 +89,11 @@ impl Locomotion {
         &self.simulation
     }
 
+    /// The physics, to be driven.
+    pub(crate) fn simulation_mut(&mut self) -> &mut Simulation {
+        &mut self.simulation
+    }
+
     /// Start an episode from these positions, velocities and time, and write its first observation.
     pub(crate) fn start(&mut self, qpos: &[f64], qvel: &[f64], time: f64, obs: &mut [f64]) -> Result<()> {
         self.steps = 0;
@@ -98,6 +103,17 @@ impl Locomotion {
         self.simulation.qvel_mut().copy_from_slice(qvel);
         self.simulation.forward().map_err(|source| self.broken(source))?;
         self.observe(obs)
+    }
+
+    /// [`Locomotion::start`] of a task that draws its own first state.
+    pub(crate) fn begin(&mut self, seed: u64, qpos: &[f64], qvel: &[f64], obs: &mut [f64]) -> Result<()> {
+        self.seed = seed;
+        self.start(qpos, qvel, 0.0, obs)
+    }
+
+    /// Steps of the episode so far.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps
     }
 
     fn observe(&self, obs: &mut [f64]) -> Result<()> {

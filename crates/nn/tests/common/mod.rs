@@ -1,7 +1,7 @@
 //! A plain f64 network, to differentiate numerically.
 #![allow(dead_code)]
 
-use tony_nn::{Activation, Mlp, Normaliser};
+use tony_nn::{Activation, Lstm, Mlp, Normaliser};
 use tony_random::Stream;
 
 /// Outputs of one row, layer by layer as the parameters' layout says.
@@ -20,6 +20,7 @@ pub fn forward(mlp: &Mlp, params: &[f64], x: &[f64]) -> Vec<f64> {
                 *a = match mlp.activation() {
                     Activation::Tanh => libm::tanh(*a),
                     Activation::Relu => a.max(0.0),
+                    Activation::Sin => libm::sin(*a),
                 };
             }
         }
@@ -40,18 +41,21 @@ pub fn plain_gradient(mlp: &Mlp, params: &[f64], rows: &[Vec<f64>], slope: &dyn 
         .collect();
     let mut grad = vec![0.0; params.len()];
     for (row, x) in rows.iter().enumerate() {
-        let mut activations = vec![x.clone()];
+        let (mut activations, mut slopes) = (vec![x.clone()], vec![Vec::new()]);
         for (l, s) in sizes.windows(2).enumerate() {
             let a = &activations[l];
             let (weights, bias) = params[starts[l]..].split_at(s[0] * s[1]);
-            let z = (0..s[1]).map(|o| (0..s[0]).fold(bias[o], |sum, i| sum + a[i] * weights[i * s[1] + o]));
+            let z = |o: usize| (0..s[0]).fold(bias[o], |sum, i| sum + a[i] * weights[i * s[1] + o]);
             let hidden = l + 2 < sizes.len();
             let activate = |z: f64| match mlp.activation() {
-                Activation::Tanh if hidden => libm::tanh(z),
-                Activation::Relu if hidden => z.max(0.0),
-                _ => z,
+                Activation::Tanh if hidden => (libm::tanh(z), 1.0 - libm::tanh(z).powi(2)),
+                Activation::Relu if hidden => (z.max(0.0), f64::from(u8::from(z > 0.0))),
+                Activation::Sin if hidden => (libm::sin(z), libm::cos(z)),
+                _ => (z, 1.0),
             };
-            activations.push(z.map(activate).collect());
+            let (a, slope) = (0..s[1]).map(|o| activate(z(o))).unzip();
+            activations.push(a);
+            slopes.push(slope);
         }
         let last = sizes.len() - 1;
         let outputs = activations[last].iter().enumerate();
@@ -64,15 +68,11 @@ pub fn plain_gradient(mlp: &Mlp, params: &[f64], rows: &[Vec<f64>], slope: &dyn 
                 }
                 grad[starts[l] + inputs * outputs + o] += d;
             }
-            let below = |(i, a): (usize, &f64)| {
-                let g: f64 = (0..outputs).map(|o| d[o] * params[starts[l] + i * outputs + o]).sum();
-                match mlp.activation() {
-                    Activation::Tanh => g * (1.0 - a * a),
-                    Activation::Relu => g * f64::from(u8::from(*a > 0.0)),
-                }
+            let below = |(i, slope): (usize, &f64)| {
+                slope * (0..outputs).map(|o| d[o] * params[starts[l] + i * outputs + o]).sum::<f64>()
             };
             if l > 0 {
-                d = activations[l].iter().enumerate().map(below).collect();
+                d = slopes[l].iter().enumerate().map(below).collect();
             }
         }
     }
@@ -92,6 +92,9 @@ pub fn params(mlp: &Mlp, stream: &mut Stream) -> Vec<f32> {
     let sizes = mlp.sizes();
     sizes.windows(2).flat_map(|s| normals((s[0] + 1) * s[1], 1.0 / (s[0] as f64).sqrt(), stream)).collect()
 }
+
+/// Every activation.
+pub const ACTIVATIONS: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activation::Sin];
 
 /// Shapes that hit every tail of the kernels: widths below, at and beyond a vector, a tile and a block; one to four layers.
 pub const SHAPES: &[&[usize]] =
@@ -130,4 +133,45 @@ impl Batch {
         };
         self.index.iter().map(row).collect()
     }
+}
+
+/// Shapes of LSTM layers: widths below, at and beyond a vector and a tile.
+pub const CELLS: &[(usize, usize)] = &[(1, 1), (3, 5), (16, 16), (34, 64), (7, 33)];
+/// Lengths of sequences: one; equal; ragged in any order; more than a block, so that a block has unequal ends; more than one lane.
+pub const LENGTHS: &[&[usize]] = &[&[1], &[4, 4, 4], &[1, 5, 2, 9, 5], &RAGGED, &[3; 130]];
+const RAGGED: [usize; 70] = {
+    let mut lengths = [0; 70];
+    let mut i = 0;
+    while i < 70 {
+        lengths[i] = 1 + i * 5 % 7;
+        i += 1;
+    }
+    lengths
+};
+
+/// Outputs of all rows of an LSTM, `[rows][hidden]`, as its parameters' layout says.
+pub fn lstm(lstm: &Lstm, params: &[f64], x: &[f64], lengths: &[usize], start: &[f64], reverse: bool) -> Vec<f64> {
+    let (inputs, hidden) = (lstm.inputs(), lstm.hidden());
+    let mut outputs = vec![0.0; lengths.iter().sum::<usize>() * hidden];
+    let mut first = 0;
+    for (length, start) in lengths.iter().zip(start.chunks_exact(2 * hidden)) {
+        let (mut h, mut c) = (start[..hidden].to_vec(), start[hidden..].to_vec());
+        for time in 0..*length {
+            let row = first + if reverse { length - 1 - time } else { time };
+            let seen = [&x[row * inputs..][..inputs], &h].concat();
+            let z = |gate: usize, j: usize| {
+                let column = gate * hidden + j;
+                let bias = params[seen.len() * 4 * hidden + column];
+                seen.iter().enumerate().fold(bias, |sum, (i, x)| sum + x * params[i * 4 * hidden + column])
+            };
+            let sigmoid = |z: f64| 1.0 / (1.0 + libm::exp(-z));
+            for (j, c) in c.iter_mut().enumerate() {
+                *c = sigmoid(z(1, j)) * *c + sigmoid(z(0, j)) * libm::tanh(z(2, j));
+            }
+            h = (0..hidden).map(|j| sigmoid(z(3, j)) * libm::tanh(c[j])).collect();
+            outputs[row * hidden..][..hidden].copy_from_slice(&h);
+        }
+        first += length;
+    }
+    outputs
 }

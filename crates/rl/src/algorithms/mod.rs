@@ -1,17 +1,27 @@
 //! The algorithms: one file each, one line each below.
 
 pub mod cpo;
+pub mod ddpg;
+pub mod diayn;
+pub mod dqn;
+pub mod empi;
 pub mod pid_lagrangian;
 pub mod ppo;
+pub mod preqn;
 mod presets;
+pub mod sac;
+pub mod surprise;
+pub mod td3;
 pub mod trpo;
+pub mod valor;
+pub mod vic;
 
 use tony_env::Spec;
 use tony_run::{Field, Layer, Plan, Settings, nearest};
 
 use crate::actor_critic::{self, Constrained};
 use crate::algorithm::Algorithm;
-use crate::{Error, Result, constraint, critic, train, trust_region};
+use crate::{Error, Result, constraint, critic, options, train, trust_region};
 use pid_lagrangian::PidLagrangian;
 pub use presets::Preset;
 
@@ -34,13 +44,26 @@ pub struct Entry {
 }
 
 /// Groups of settings that every on-policy algorithm has.
-const ON_POLICY: &[fn() -> Vec<Field>] =
-    &[train::Config::fields, constraint::Config::fields, actor_critic::Config::fields, critic::Config::fields];
+const ON_POLICY: &[fn() -> Vec<Field>] = &[
+    train::Config::fields,
+    constraint::Config::fields,
+    actor_critic::Config::fields,
+    critic::Config::fields,
+    surprise::Config::fields,
+];
 
 const PPO: &[fn() -> Vec<Field>] = &[ppo::Config::fields];
 const TRPO: &[fn() -> Vec<Field>] = &[trust_region::Config::fields];
+const EMPI: &[fn() -> Vec<Field>] = &[empi::Config::fields];
 const PPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[ppo::Config::fields, pid_lagrangian::Config::fields];
 const TRPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[trust_region::Config::fields, pid_lagrangian::Config::fields];
+
+/// Groups of settings that every option-discovery algorithm has.
+const OPTIONS: &[fn() -> Vec<Field>] = &[train::Config::fields, options::Config::fields];
+const PATH_DECODER: &[fn() -> Vec<Field>] = &[valor::Config::fields];
+const STATE_DECODER: &[fn() -> Vec<Field>] = &[vic::Config::fields];
+/// The key that asks for a bonus.
+const SURPRISE: &str = "surprise";
 
 /// Every algorithm.
 const ENTRIES: &[Entry] = &[
@@ -114,6 +137,51 @@ const ENTRIES: &[Entry] = &[
         groups: &[ON_POLICY, TRPO],
         build: |plan, spec, seed| Ok(Box::new(cpo::Cpo::new(plan, spec, seed)?)),
     },
+    Entry {
+        name: "empi",
+        title: "Easy Monotonic Policy Iteration",
+        family: "on-policy",
+        summary: "ascent on a lower bound of the improvement, kept only where the bound holds on the batch; ignores costs",
+        paper: "Achiam 2016",
+        presets: presets::EMPI,
+        groups: &[ON_POLICY, EMPI],
+        build: |plan, spec, seed| Ok(Box::new(empi::Empi::new(plan, spec, seed)?)),
+    },
+    dqn::ENTRY,
+    ddpg::ENTRY,
+    td3::ENTRY,
+    sac::ENTRY,
+    preqn::ENTRY,
+    Entry {
+        name: "valor",
+        title: "Variational Autoencoding Learning of Options by Reinforcement",
+        family: "option discovery",
+        summary: "options that a decoder can tell apart by how a path moves",
+        paper: "Achiam et al. 2018",
+        presets: presets::VALOR,
+        groups: &[OPTIONS, PATH_DECODER],
+        build: |plan, spec, seed| Ok(Box::new(valor::Valor::new(plan, spec, seed)?)),
+    },
+    Entry {
+        name: "vic",
+        title: "Variational Intrinsic Control",
+        family: "option discovery",
+        summary: "options that a decoder can tell apart by where a path ends",
+        paper: "Gregor et al. 2016",
+        presets: presets::VIC,
+        groups: &[OPTIONS, STATE_DECODER],
+        build: |plan, spec, seed| Ok(Box::new(vic::Vic::new(plan, spec, seed)?)),
+    },
+    Entry {
+        name: "diayn",
+        title: "Diversity Is All You Need",
+        family: "option discovery",
+        summary: "options that a decoder can tell apart by each state",
+        paper: "Eysenbach et al. 2019",
+        presets: presets::DIAYN,
+        groups: &[OPTIONS, STATE_DECODER],
+        build: |plan, spec, seed| Ok(Box::new(diayn::Diayn::new(plan, spec, seed)?)),
+    },
 ];
 
 fn lagrangian(inner: Box<dyn Algorithm>, plan: &Plan) -> Result<Box<dyn Algorithm>> {
@@ -148,6 +216,14 @@ impl Entry {
     /// Lay a settings file and the command line over the preset that they choose (`preset=NAME`), and that over the defaults.
     pub fn resolve(&self, env: &str, layers: &[Layer]) -> Result<Plan> {
         let fields = self.fields();
+        let asks = |layer: &Layer| layer.entries.iter().any(|(key, _)| key == SURPRISE || key.starts_with("surprise."));
+        if layers.iter().any(asks) && !self.takes_surprise() {
+            let able = ENTRIES.iter().filter(|entry| entry.takes_surprise()).map(|entry| entry.name);
+            return Err(Error::Invalid {
+                what: format!("{} takes no surprise bonus: only on-policy algorithms do", self.name),
+                hint: format!("leave `surprise` out, or use one of {}", able.collect::<Vec<_>>().join(", ")),
+            });
+        }
         let chosen = Plan::resolve(self.name, env, &fields, layers)?;
         let name = chosen.get("preset").unwrap_or_default();
         let preset = self.presets.iter().find(|preset| preset.name == name).ok_or_else(|| Error::UnknownPreset {
@@ -162,6 +238,30 @@ impl Entry {
 
     /// Build the algorithm for an environment.
     pub fn build(&self, plan: &Plan, spec: &Spec, seed: u64) -> Result<Box<dyn Algorithm>> {
-        (self.build)(plan, spec, seed)
+        surprise::wrap((self.build)(plan, spec, seed)?, plan, spec, seed)
+    }
+
+    /// Can it be wrapped by [`surprise`]?
+    fn takes_surprise(&self) -> bool {
+        self.fields().iter().any(|field| field.key == SURPRISE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bonus_for_an_algorithm_that_cannot_take_it_is_refused_and_names_who_can() {
+        let entry = Entry { name: "other", presets: presets::TRPO, groups: &[TRPO], ..*find_entry("trpo") };
+        for word in ["surprise=progress", "surprise.eta=1"] {
+            let error = entry.resolve("probe-action", &[Layer::command_line(&[word]).unwrap()]).unwrap_err();
+            assert!(error.to_string().contains("other takes no surprise bonus"), "{error}");
+            assert!(error.hint().unwrap().contains("ppo, ppo-lag"), "{:?}", error.hint());
+        }
+    }
+
+    fn find_entry(name: &str) -> &'static Entry {
+        find(name).unwrap_or_else(|error| panic!("{error}"))
     }
 }

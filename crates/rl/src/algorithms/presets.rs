@@ -37,6 +37,9 @@ const fn sb3(values: &'static [Values]) -> Preset {
     Preset { name: "sb3", summary: "Stable-Baselines3's values", values }
 }
 
+/// Off-policy: one step of one environment, then one gradient step; a line of the records every 1,000.
+pub(super) const ONE_STEP: Values = &[("steps_per_update", "1"), ("envs", "1"), ("log.updates", "1000")];
+
 const NO_CLIPPING: (&str, &str) = ("max_grad_norm", "1000000000.0");
 const NO_REGULARISER: (&str, &str) = ("critic.regulariser", "0.0");
 
@@ -139,6 +142,21 @@ pub(super) const PPO_LAG: &[Preset] = &[
 
 pub(super) const PPO_PID: &[Preset] = &[default(&[OMNISAFE_PPO]), paper(&[PID_PAPER])];
 
+/// Which bonus, `surprise=` says. The paper's critic makes one constrained step an update; here Adam fits one that starts at 0.
+const SURPRISE: Values = &[
+    ("steps_per_update", "5000"),
+    ("envs", "10"),
+    ("init", "glorot"),
+    ("normalise", "false"),
+    ("gamma", "0.995"),
+    ("cg.iterations", "10"),
+    ("cg.damping", "1e-5"),
+    NO_CLIPPING,
+    NO_REGULARISER,
+    ("critic.zero", "true"),
+    ("surprise.replay", "5000000"),
+];
+
 pub(super) const TRPO: &[Preset] = &[
     default(&[]),
     safety_gym(&[SAFETY_GYM, SAFETY_GYM_TRPO]),
@@ -162,6 +180,16 @@ pub(super) const TRPO: &[Preset] = &[
         ("line_search.trials", "10"),
         NO_REGULARISER,
     ]]),
+    Preset {
+        name: "surprise-classic",
+        summary: "the surprise paper's, SparseMountainCar and CartpoleSwingup",
+        values: &[SURPRISE, &[("hidden", "[32]")]],
+    },
+    Preset {
+        name: "surprise-locomotion",
+        summary: "the surprise paper's, SparseHalfCheetah",
+        values: &[SURPRISE, &[("hidden", "[64, 32]"), ("target_kl", "0.05")]],
+    },
 ];
 
 pub(super) const TRPO_LAG: &[Preset] =
@@ -186,3 +214,42 @@ pub(super) const CPO: &[Preset] = &[
         NO_REGULARISER,
     ]]),
 ];
+
+const fn options(values: &'static [Values]) -> Preset {
+    Preset { name: "default", summary: "the paper's values, with a fifth of its paths", values }
+}
+
+const fn point(values: &'static [Values]) -> Preset {
+    Preset {
+        name: "point",
+        summary: "eight options of OptionPoint, feed-forward, no curriculum: learned in minutes",
+        values,
+    }
+}
+
+/// 1,000 paths of 250 steps.
+const OPTIONS_PAPER: Values = &[("paths", "1000"), ("envs", "8"), ("episode_steps", "250")];
+const POINT: Values =
+    &[("contexts", "8"), ("curriculum", "false"), ("lstm", "0"), ("hidden", "[64]"), ("steps", "2600000")];
+const NO_ENTROPY: Values = &[("entropy", "0.0")];
+
+pub(super) const VALOR: &[Preset] =
+    &[options(&[]), paper(&[OPTIONS_PAPER]), point(&[POINT, &[("decoder.scale", "10.0")]])];
+
+pub(super) const VIC: &[Preset] =
+    &[options(&[NO_ENTROPY]), paper(&[OPTIONS_PAPER, NO_ENTROPY]), point(&[POINT, NO_ENTROPY])];
+
+pub(super) const DIAYN: &[Preset] = &[options(&[]), paper(&[OPTIONS_PAPER]), point(&[POINT])];
+
+/// No settings were published.
+pub(super) const EMPI: &[Preset] = &[Preset {
+    name: "default",
+    summary: "ours",
+    values: &[&[
+        ("steps_per_update", "4000"),
+        ("log_std", "-0.5"),
+        ("normalise", "false"),
+        ("standardise", "false"),
+        NO_REGULARISER,
+    ]],
+}];
