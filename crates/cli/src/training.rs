@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tony_run::{Control, Exit, Outcome, Plan, RunFolder};
 
 use crate::eval;
-use crate::failure::{Code, Result};
+use crate::failure::{Code, Failure, Result};
 #[cfg(feature = "meta")]
 use crate::few_shot;
 use crate::panel::Panel;
