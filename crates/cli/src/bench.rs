@@ -7,13 +7,13 @@ use rayon::prelude::*;
 use serde_json::json;
 use tony_env::Env;
 use tony_random::Stream;
-use tony_rl::Trainer;
 use tony_run::{Control, Layer, Manifest, Plan, RunFolder};
 
 use crate::failure::{Code, Result};
 use crate::play::random_action;
 use crate::train::number;
-use crate::{Common, console, train, world};
+use crate::workload::Algorithm;
+use crate::{Common, console, world};
 
 /// Measure speeds.
 #[derive(clap::Args)]
@@ -49,9 +49,9 @@ enum What {
         /// Settings of the algorithm.
         #[arg(value_name = "KEY=VALUE")]
         settings: Vec<String>,
-        /// Environment steps [default: 100000].
-        #[arg(long, value_name = "N", default_value = "100000")]
-        steps: String,
+        /// Environment steps (of few-shot algorithms, steps of the initialisation) [default: 100000, or 200].
+        #[arg(long, value_name = "N")]
+        steps: Option<String>,
         /// Worker threads [default: all cores].
         #[arg(long, value_name = "N")]
         threads: Option<NonZeroUsize>,
@@ -62,11 +62,12 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     match &args.what {
         What::Env { env, threads, seconds } => bench_env(env, *threads, *seconds, common),
         What::Train { algo, env, settings, steps, threads } => {
-            let entry = train::algorithm(algo)?;
-            let listing = tony_env::find(env)?;
+            let algorithm = Algorithm::find(algo)?;
             let mut typed = Layer::command_line(settings)?;
-            typed.entries.insert(0, ("steps".into(), steps.clone()));
-            let plan = entry.resolve(listing.name, &[typed])?;
+            let steps =
+                steps.clone().unwrap_or_else(|| if algorithm.is_few_shot() { "200" } else { "100000" }.to_owned());
+            typed.entries.insert(0, ("steps".into(), steps));
+            let plan = algorithm.resolve(env, &[typed])?;
             world::with_threads(*threads, |threads| bench_train(&plan, threads, common))
         }
     }
@@ -197,16 +198,17 @@ fn bench_env(name: &str, threads: NonZeroUsize, seconds: f64, common: Common) ->
 }
 
 fn bench_train(plan: &Plan, threads: usize, common: Common) -> Result<Code> {
-    let envs = world::make(&plan.env, number(plan, "envs")?, common.offline)?;
-    let mut trainer = Trainer::new(plan, envs)?;
+    let mut trainer = Algorithm::find(&plan.algorithm)?.trainee(plan, common.offline)?;
     let scratch = tempfile::tempdir()?;
     let manifest = Manifest::new(number(plan, "seed")?, threads);
     let mut folder = RunFolder::create(&scratch.path().join("run"), plan, &manifest)?;
     // The peak is measured again and again between updates: a machine that others use too has fast and slow times, and both sides of
     // the ratio must see the same of them.
     let (mut peaks, mut measuring, mut last) = (Vec::new(), 0.0, None::<Instant>);
+    let mut examples = Vec::new();
     let began = Instant::now();
-    trainer.run(&mut folder, number(plan, "steps")?, &Control::default(), &mut |_| {
+    trainer.run(&mut folder, number(plan, "steps")?, &Control::default(), &mut |metrics| {
+        examples.extend(metrics.get("Time/Examples"));
         if last.is_none_or(|last| last.elapsed() > PEAK_EVERY) {
             let start = Instant::now();
             peaks.push(tony_nn::machine_gflops(threads));
@@ -222,9 +224,10 @@ fn bench_train(plan: &Plan, threads: usize, common: Common) -> Result<Code> {
     let whole = times.physics + times.policy + times.update + times.other;
     let share = [times.physics, times.policy, times.update, times.other].map(|part| part / whole.max(1e-9));
     let speed = trainer.steps() as f64 / seconds;
+    let examples = (!examples.is_empty()).then(|| examples.iter().sum::<f64>() / examples.len() as f64);
     if common.json {
         console::print_json(&json!({
-            "algo": plan.algorithm, "env": plan.env, "threads": threads, "env_steps_per_s": speed, "seconds": seconds,
+            "algo": plan.algorithm, "env": plan.env, "threads": threads, "env_steps_per_s": speed, "examples_per_s": examples, "seconds": seconds,
             "share": {"physics": share[0], "policy": share[1], "update": share[2], "other": share[3]},
             "update_gflops": update_gflops, "machine_gflops": machine_gflops, "peak_rss_bytes": memory,
         }))?;
@@ -232,8 +235,9 @@ fn bench_train(plan: &Plan, threads: usize, common: Common) -> Result<Code> {
     }
     let plural = if threads == 1 { "" } else { "s" };
     let percent = |x: f64| format!("{:.1} %", 100.0 * x);
+    let examples = examples.map(|n| format!(", {} examples/s", console::thousands(n as u64))).unwrap_or_default();
     console::print(format!(
-        "{} on {}, {threads} thread{plural}: {} steps in {}, {} steps/s\n\
+        "{} on {}, {threads} thread{plural}: {} steps in {}, {} steps/s{examples}\n\
          time: physics {}, policy {}, update {}, other {}\n\
          update: {update_gflops:.1} GFLOP/s, {} of the {machine_gflops:.1} GFLOP/s that this machine reaches in a large matrix product\n\
          most memory: {:.0} MB",
@@ -241,7 +245,7 @@ fn bench_train(plan: &Plan, threads: usize, common: Common) -> Result<Code> {
         plan.env,
         console::thousands(trainer.steps()),
         console::duration(seconds),
-        console::thousands(speed.round() as u64),
+        console::short(speed),
         percent(share[0]),
         percent(share[1]),
         percent(share[2]),

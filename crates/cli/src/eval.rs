@@ -8,6 +8,8 @@ use tony_rl::Actor;
 use tony_run::{Loaded, RunFolder, RunView, Stat, stats};
 
 use crate::failure::{Code, Failure, Result};
+#[cfg(feature = "meta")]
+use crate::few_shot;
 use crate::report::{Evaluation, Traces, Watched};
 use crate::{Common, console, world};
 
@@ -19,7 +21,7 @@ use crate::{Common, console, world};
 pub struct Args {
     /// The run folder.
     run: PathBuf,
-    /// Episodes to play.
+    /// Episodes to play; of few-shot learners, new tasks to adapt to.
     #[arg(long, value_name = "N", default_value_t = std::num::NonZeroUsize::new(20).unwrap_or(std::num::NonZeroUsize::MIN))]
     episodes: std::num::NonZeroUsize,
     /// Seed of the episodes, which are never those of training [default: the run's].
@@ -119,6 +121,11 @@ pub fn open(run: &Path) -> Result<(RunView, Loaded)> {
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     let (view, loaded) = open(&args.run)?;
+    #[cfg(feature = "meta")]
+    if tony_meta::algorithms::find(&view.plan().algorithm).is_some() {
+        let seed = args.seed.unwrap_or(view.manifest().seed);
+        return few_shot::eval(&args.run, &view, &loaded, args.episodes.get(), seed, common);
+    }
     let mut env = world::make(&view.plan().env, 1, common.offline)?.remove(0);
     let actor = tony_rl::load_actor(&loaded.policy, env.spec())?;
     let seed = args.seed.unwrap_or(view.manifest().seed);

@@ -50,6 +50,16 @@ impl Failure {
         Self { code: Code::Failed, ..Self::usage(kind, what) }
     }
 
+    /// What went wrong, in one stable word.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// What went wrong, in a sentence.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Where it went wrong.
     pub fn at(mut self, place: impl Display) -> Self {
         self.place = Some(place.to_string());
@@ -183,6 +193,26 @@ impl From<tony_rl::Error> for Failure {
             Error::NoCosts { .. } => Self::usage("no_costs", error),
             Error::UnknownChannel { .. } => Self::usage("unknown_channel", error),
             Error::Invalid { .. } => Self::usage("invalid", error),
+            Error::NonFinite { .. } => Self::failed("not_finite", error),
+            other => Self::failed("other_shapes", other),
+        };
+        Self { hint, ..failure }
+    }
+}
+
+#[cfg(feature = "meta")]
+impl From<tony_meta::Error> for Failure {
+    fn from(error: tony_meta::Error) -> Self {
+        use tony_meta::Error;
+        let hint = error.hint();
+        let failure = match error {
+            Error::Run(error) => return error.into(),
+            Error::Io(error) => return error.into(),
+            Error::UnknownTask { .. } => Self::usage("unknown_env", error),
+            Error::UnknownPreset { .. } => Self::usage("unknown_preset", error),
+            Error::Invalid { .. } => Self::usage("invalid", error),
+            Error::NoData { .. } => Self::usage("no_data", error),
+            Error::BadPicture { .. } => Self::failed("bad_picture", error),
             Error::NonFinite { .. } => Self::failed("not_finite", error),
             other => Self::failed("other_shapes", other),
         };

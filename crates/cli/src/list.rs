@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use tony_rl::algorithms::{self, Entry};
 use tony_run::RunState;
 
 use crate::failure::{Code, Result};
-use crate::{Common, console, train};
+use crate::workload::Algorithm;
+use crate::{Common, console};
 
 /// Show algorithms, environments or runs.
 #[derive(clap::Args)]
@@ -39,25 +39,41 @@ enum What {
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     match &args.what {
         What::Algos { name: Some(name) } => {
-            let entry = train::algorithm(name)?;
-            console::answer(common.json, &[algorithm_json(entry)], || algorithm_page(entry))?;
+            let algorithm = Algorithm::find(name)?;
+            console::answer(common.json, &[algorithm_json(algorithm)], || algorithm_page(algorithm))?;
         }
         What::Algos { name: None } => {
-            let rows = algorithms::list().iter().map(|a| [a.name, a.title, a.summary]);
+            let rows = Algorithm::list().into_iter().map(|algorithm| {
+                let about = algorithm.about();
+                [about.name, about.title, about.summary]
+            });
             show(common, ["NAME", "TITLE", "WHAT IT IS"], rows, || {
-                algorithms::list().iter().map(algorithm_json).collect()
+                Algorithm::list().into_iter().map(algorithm_json).collect()
             })?;
         }
         What::Envs => {
             let rows = tony_env::list().iter().map(|e| [e.name, e.family, e.summary]);
+            let rows = rows.chain(few_shot().into_iter().map(|(name, summary)| [name, FEW_SHOT, summary]));
             show(common, ["NAME", "FAMILY", "WHAT IT ASKS"], rows, || {
                 let object = |e: &tony_env::Listing| json!({"name": e.name, "family": e.family, "summary": e.summary, "needs_mujoco": e.needs_mujoco});
-                tony_env::list().iter().map(object).collect()
+                let task = |(name, summary)| json!({"name": name, "family": FEW_SHOT, "summary": summary, "needs_mujoco": false});
+                tony_env::list().iter().map(object).chain(few_shot().into_iter().map(task)).collect()
             })?;
         }
         What::Runs { folder } => runs(folder, common)?,
     }
     Ok(Code::Done)
+}
+
+/// Family of what few-shot algorithms are trained on.
+const FEW_SHOT: &str = "few-shot";
+
+/// Families of tasks of few-shot algorithms: name, and what they ask.
+fn few_shot() -> Vec<(&'static str, &'static str)> {
+    #[cfg(feature = "meta")]
+    return tony_meta::tasks::Kind::ALL.iter().map(|kind| (kind.name(), kind.summary())).collect();
+    #[cfg(not(feature = "meta"))]
+    Vec::new()
 }
 
 /// Rows as a table or, where a program reads, objects.
@@ -109,27 +125,29 @@ fn runs(folder: &Path, common: Common) -> Result<()> {
     console::print(console::table(&rows))
 }
 
-fn algorithm_json(entry: &Entry) -> Value {
-    let settings = entry.fields().into_iter().map(|field| {
+fn algorithm_json(algorithm: Algorithm) -> Value {
+    let about = algorithm.about();
+    let settings = algorithm.fields(None).into_iter().map(|field| {
         json!({"key": field.key, "group": field.group, "doc": field.doc, "default": field.default_text(), "allowed": field.allowed, "choices": field.choices})
     });
-    let presets = entry.presets.iter().map(|preset| json!({"name": preset.name, "summary": preset.summary}));
+    let presets = about.presets.iter().map(|(name, summary)| json!({"name": name, "summary": summary}));
     json!({
-        "name": entry.name, "family": entry.family, "summary": entry.summary, "title": entry.title, "paper": entry.paper,
+        "name": about.name, "family": about.family, "summary": about.summary, "title": about.title, "paper": about.paper,
         "presets": presets.collect::<Vec<_>>(), "settings": settings.collect::<Vec<_>>(),
     })
 }
 
 /// The manual page of an algorithm: what it is, its presets, every setting with its default.
-pub fn algorithm_page(entry: &Entry) -> String {
-    let mut lines = vec![format!("{} ({})", entry.title, entry.name), entry.summary.to_owned(), entry.paper.to_owned()];
-    if !entry.presets.is_empty() {
+pub fn algorithm_page(algorithm: Algorithm) -> String {
+    let about = algorithm.about();
+    let mut lines = vec![format!("{} ({})", about.title, about.name), about.summary.to_owned(), about.paper.to_owned()];
+    if !about.presets.is_empty() {
         let rows: Vec<Vec<String>> =
-            entry.presets.iter().map(|p| vec![format!("  {}", p.name), p.summary.to_owned()]).collect();
+            about.presets.iter().map(|(name, summary)| vec![format!("  {name}"), (*summary).to_owned()]).collect();
         lines.extend(["\nPresets (preset=NAME):".to_owned(), console::table(&rows)]);
     }
     let mut group = String::new();
-    for field in entry.fields() {
+    for field in algorithm.fields(None) {
         if field.group != group {
             lines.push(format!("\nSettings, {}:", field.group));
             group.clone_from(&field.group);

@@ -9,6 +9,8 @@ mod console;
 mod doctor;
 mod eval;
 mod failure;
+#[cfg(feature = "meta")]
+mod few_shot;
 mod list;
 mod panel;
 mod play;
@@ -19,6 +21,7 @@ mod resume;
 mod signals;
 mod train;
 mod training;
+mod workload;
 mod world;
 
 use clap::error::ErrorKind;

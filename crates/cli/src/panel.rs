@@ -99,7 +99,7 @@ fn draw(frame: &mut Frame, progress: &Progress, stopping: bool) {
     frame.render_widget(Gauge::default().ratio(share).label(label).gauge_style(Style::new().fg(Color::Blue)), gauge);
     frame.render_widget(Paragraph::new(number_lines(progress, &history)), numbers);
     draw_charts(frame, charts, progress, &history);
-    draw_sparks(frame, sparks, &history);
+    draw_sparks(frame, sparks, progress, &history);
     frame.render_widget(phase_line(history.last()), phases);
     let words = if stopping {
         "stopping after this update; Ctrl-C again leaves at once"
@@ -115,15 +115,16 @@ fn last(history: &[Metrics], name: &str) -> Option<f64> {
     history.iter().rev().find_map(|metrics| metrics.get(name))
 }
 
-/// Return, and each cost against its limit.
+/// What the training is about, and each cost against its limit.
 fn number_lines<'a>(progress: &'a Progress, history: &[Metrics]) -> Vec<Line<'a>> {
-    let ret = short_or_dash(last(history, "Metrics/EpRet"));
-    let length = short_or_dash(last(history, "Metrics/EpLen"));
-    let mut lines = vec![Line::from(vec![
-        Span::from(format!("{:<12}", "return")),
-        ret.bold(),
-        format!("   episode length {length}").into(),
-    ])];
+    let value = |metric: &str| short_or_dash(last(history, metric));
+    let mut words: Vec<Span> = Vec::new();
+    for (name, metric) in progress.measures.main {
+        let name = if words.is_empty() { format!("{name:<12}") } else { format!("   {name} ") };
+        words.extend([Span::from(name), value(metric).bold()]);
+    }
+    words.extend(progress.measures.beside.last().map(|(name, metric)| format!("   {name} {}", value(metric)).into()));
+    let mut lines = vec![Line::from(words)];
     for channel in &progress.channels {
         let value = last(history, &channel.metric);
         let verdict = match (value, channel.limit) {
@@ -138,14 +139,15 @@ fn number_lines<'a>(progress: &'a Progress, history: &[Metrics]) -> Vec<Line<'a>
     lines
 }
 
-/// Curves of the return and of each cost, its limit drawn.
+/// Curves of what the training is about and of each cost, its limit drawn.
 fn draw_charts(frame: &mut Frame, area: Rect, progress: &Progress, history: &[Metrics]) {
     if area.is_empty() {
         return;
     }
-    let ret = Channel { name: "return".into(), metric: "Metrics/EpRet".into(), limit: None };
-    let shown: Vec<&Channel> =
-        std::iter::once(&ret).chain(&progress.channels).take(usize::from(area.width / 25)).collect();
+    let main = progress.measures.main.iter();
+    let main: Vec<Channel> =
+        main.map(|(name, metric)| Channel { name: (*name).into(), metric: (*metric).into(), limit: None }).collect();
+    let shown: Vec<&Channel> = main.iter().chain(&progress.channels).take(usize::from(area.width / 25)).collect();
     let areas = Layout::horizontal(shown.iter().map(|_| Constraint::Fill(1))).split(area);
     for (channel, &area) in shown.into_iter().zip(areas.iter()) {
         let point = |m: &Metrics| Some((m.get("steps")?, m.get(&channel.metric)?));
@@ -169,12 +171,12 @@ fn draw_charts(frame: &mut Frame, area: Rect, progress: &Progress, history: &[Me
     }
 }
 
-/// Multipliers and the KL divergence, as sparklines.
-fn draw_sparks(frame: &mut Frame, area: Rect, history: &[Metrics]) {
+/// Multipliers and the likes of the KL divergence, as sparklines.
+fn draw_sparks(frame: &mut Frame, area: Rect, progress: &Progress, history: &[Metrics]) {
     let Some(newest) = history.last().filter(|_| !area.is_empty()) else { return };
     let mut names: Vec<&str> =
         newest.iter().map(|(name, _)| name).filter(|name| name.starts_with(MULTIPLIER)).collect();
-    names.extend(["Train/KL", "Train/Entropy", "Time/FPS"]);
+    names.extend(progress.measures.sparks);
     names.truncate(usize::from(area.width / 20));
     let areas = Layout::horizontal(names.iter().map(|_| Constraint::Fill(1))).split(area);
     for (name, &area) in names.iter().zip(areas.iter()) {
@@ -196,7 +198,11 @@ fn phase_line(newest: Option<&Metrics>) -> Line<'static> {
     let Some(newest) = newest else { return Line::from("waiting for the first update".fg(Color::DarkGray)) };
     let mut spans = vec![Span::from("time        ")];
     let seconds = PHASES.map(|(_, metric, _)| newest.get(metric).unwrap_or(0.0));
-    let whole = seconds.iter().sum::<f64>().max(1e-9);
+    let whole = seconds.iter().sum::<f64>();
+    if whole == 0.0 {
+        // Of a training whose time has no parts.
+        return Line::default();
+    }
     for ((name, _, color), seconds) in PHASES.into_iter().zip(seconds) {
         let share = seconds / whole;
         let bar = "█".repeat((share * 20.0).round() as usize);
@@ -247,6 +253,7 @@ mod tests {
             first: 0,
             total: 1_000_000,
             channels: vec![channel("cost", "Metrics/EpCost", 25.0), channel("hazards", "Cost/hazards", 20.0)],
+            measures: crate::progress::AGENT,
             control: Arc::new(Control { steps: AtomicU64::new(20_000 * updates), ..Control::default() }),
             started: Instant::now(),
             history: Mutex::new((1..=updates).map(metrics).collect()),

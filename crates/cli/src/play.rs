@@ -8,6 +8,7 @@ use tony_env::space::Space;
 use tony_random::Stream;
 
 use crate::failure::{Code, Failure, Result};
+use crate::workload::Algorithm;
 use crate::{Common, console, eval, report, world};
 
 /// Write a replay page: a run's policy, or random actions in an environment.
@@ -46,6 +47,11 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
 /// The newest policy of a run.
 fn of_run(folder: &Path, args: &Args, common: Common) -> Result<(Vec<Recording>, String, PathBuf)> {
     let (view, loaded) = eval::open(folder)?;
+    if Algorithm::find(&view.plan().algorithm)?.is_few_shot() {
+        let what = format!("{} has no episodes to play: it was trained on tasks", folder.display());
+        let report = folder.join("report.html");
+        return Err(Failure::usage("no_episodes", what).hint(format!("look at {}", report.display())));
+    }
     let mut env = world::make(&view.plan().env, 1, common.offline)?.remove(0);
     let actor = tony_rl::load_actor(&loaded.policy, env.spec())?;
     let task = eval::Task {

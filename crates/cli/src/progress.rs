@@ -19,6 +19,24 @@ pub struct Channel {
     pub limit: Option<f64>,
 }
 
+/// What is watched besides costs, each as name and metric.
+#[derive(Clone, Copy)]
+pub struct Measures {
+    /// What the training is about.
+    pub main: &'static [(&'static str, &'static str)],
+    /// What stands beside it.
+    pub beside: &'static [(&'static str, &'static str)],
+    /// Metrics of which a small curve is enough.
+    pub sparks: &'static [&'static str],
+}
+
+/// Of an agent.
+pub const AGENT: Measures = Measures {
+    main: &[("return", "Metrics/EpRet")],
+    beside: &[("KL", "Train/KL"), ("length", "Metrics/EpLen")],
+    sparks: &["Train/KL", "Train/Entropy", "Time/FPS"],
+};
+
 /// The channels to watch: the sum, and every channel with a limit of its own.
 pub fn channels(plan: &Plan, costs: &[String]) -> Vec<Channel> {
     let limit = |name: &str| {
@@ -44,6 +62,8 @@ pub struct Progress {
     pub total: u64,
     /// Cost channels to show.
     pub channels: Vec<Channel>,
+    /// What else to show.
+    pub measures: Measures,
     /// The trainer's own word on where it is.
     pub control: Arc<Control>,
     /// When this process began to train.
@@ -89,10 +109,10 @@ impl Progress {
     /// Names and values of one update's line.
     pub fn columns(&self, metrics: &Metrics) -> Vec<(String, String)> {
         let value = |name: &str| console::short_or_dash(metrics.get(name));
-        let mut columns = vec![
-            ("steps".to_owned(), console::thousands(metrics.get("steps").unwrap_or(0.0) as u64)),
-            ("return".to_owned(), value("Metrics/EpRet")),
-        ];
+        let column = |(name, metric): &(&str, &str)| ((*name).to_owned(), value(metric));
+        let steps = console::thousands(metrics.get("steps").unwrap_or(0.0) as u64);
+        let mut columns = vec![("steps".to_owned(), steps)];
+        columns.extend(self.measures.main.iter().map(column));
         if metrics.get("Options/K").is_some() {
             columns.push(("options".to_owned(), value("Options/K")));
             columns.push(("accuracy".to_owned(), value("Options/Accuracy")));
@@ -105,8 +125,7 @@ impl Progress {
             let name = metric.strip_prefix(MULTIPLIER).unwrap_or_default().replace('/', " ");
             columns.push((format!("lambda{name}"), console::short_or_dash(text)));
         }
-        columns.push(("KL".to_owned(), value("Train/KL")));
-        columns.push(("length".to_owned(), value("Metrics/EpLen")));
+        columns.extend(self.measures.beside.iter().map(column));
         columns.push(("steps/s".to_owned(), metrics.get("Time/FPS").map_or("-".to_owned(), |x| format!("{x:.0}"))));
         columns.push(("left".to_owned(), self.speed().1.map_or("-".to_owned(), console::duration)));
         columns

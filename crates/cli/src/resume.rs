@@ -3,11 +3,11 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use tony_rl::Trainer;
 use tony_run::{Error, Field, Plan, RunFolder, Source};
 
 use crate::failure::{Code, Result};
 use crate::training::Training;
+use crate::workload::Algorithm;
 use crate::{Common, console, train, training, world};
 
 /// Go on with a run, bit for bit as if it had never stopped.
@@ -31,26 +31,25 @@ pub struct Args {
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     let mut folder = RunFolder::open(&args.run)?;
-    let entry = train::algorithm(&folder.plan().algorithm)?;
-    let mut plan = folder.plan().clone().check(&entry.fields())?;
+    let algorithm = Algorithm::find(&folder.plan().algorithm)?;
+    let fields = algorithm.fields(Some(&folder.plan().env));
+    let mut plan = folder.plan().clone().check(&fields)?;
     if let Some(steps) = &args.steps {
-        set_steps(&mut plan, &entry.fields(), steps)?;
+        set_steps(&mut plan, &fields, steps)?;
     }
     world::with_threads(args.threads, |threads| {
         let loaded = folder.latest()?;
         for warning in loaded.iter().flat_map(|loaded| &loaded.warnings) {
             console::note(format!("warning: {warning}"));
         }
-        let envs = world::make(&plan.env, train::number(&plan, "envs")?, common.offline)?;
-        let costs = envs.first().map(|env| env.spec().costs.clone()).unwrap_or_default();
-        let mut trainer = Trainer::new(&plan, envs)?;
+        let mut trainee = algorithm.trainee(&plan, common.offline)?;
         match &loaded {
-            Some(loaded) => trainer.restore(loaded)?,
+            Some(loaded) => trainee.restore(loaded)?,
             None => console::note("no checkpoint was ever committed: starting over"),
         }
         let total: u64 = train::number(&plan, "steps")?;
-        if folder.exit()?.is_some_and(|exit| exit.code == 0) && trainer.steps() >= total {
-            let steps = console::thousands(trainer.steps());
+        if folder.exit()?.is_some_and(|exit| exit.code == 0) && trainee.steps() >= total {
+            let steps = console::thousands(trainee.steps());
             console::note(format!("{} is finished ({steps} steps); `--steps N` would go on", args.run.display()));
         }
         let before = loaded.as_ref().map_or((0, 0.0), |loaded| (loaded.updates, loaded.seconds));
@@ -58,8 +57,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         if args.steps.is_some() {
             folder.set_plan(&plan)?;
         }
-        let training =
-            Training { folder, trainer, plan, costs, title: entry.title, before, threads, quiet: args.quiet };
+        let title = algorithm.about().title;
+        let training = Training { folder, trainee, plan, title, before, threads, quiet: args.quiet };
         training::run(training, common)
     })
 }

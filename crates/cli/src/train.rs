@@ -5,12 +5,11 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::builder::StyledStr;
-use tony_rl::Trainer;
-use tony_rl::algorithms::{self, Entry};
 use tony_run::{Layer, Manifest, Plan, RunFolder};
 
 use crate::failure::{Code, Failure, Result};
 use crate::training::Training;
+use crate::workload::Algorithm;
 use crate::{Common, console, list, training, world};
 
 /// Train an agent.
@@ -19,7 +18,7 @@ use crate::{Common, console, list, training, world};
 pub struct Args {
     /// Algorithm: `tony list algos` shows them.
     algo: String,
-    /// Environment: `tony list envs` shows them; the version suffix may be left out.
+    /// Environment: `tony list envs` shows them; the version suffix may be left out. Of few-shot algorithms, the family of tasks.
     env: String,
     /// Settings of the algorithm: `tony train ALGO --help` shows them.
     #[arg(value_name = "KEY=VALUE")]
@@ -54,34 +53,28 @@ Examples:
   tony train trpo-pid SafetyCarGoal2 cost.limit.hazards=20 cost.limit.vases=5
   tony train ppo HalfCheetah preset=sb3 hidden=256,256
   tony train cpo SafetyPointGoal1 --config mine.toml --out runs/mine --json
+  tony train reptile omniglot shots=1 ways=5 data=/data/omniglot
   tony train cpo --help        every setting of cpo, with its default
 
 Ctrl-C or SIGTERM finish the update and commit; `tony resume RUN` goes on, bit for bit.";
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let entry = algorithm(&args.algo)?;
-    let listing = tony_env::find(&args.env)?;
-    let plan = plan(entry, listing.name, args)?;
+    let algorithm = Algorithm::find(&args.algo)?;
+    let plan = plan(algorithm, args)?;
     world::with_threads(args.threads, |threads| {
-        let envs = world::make(listing.name, number(&plan, "envs")?, common.offline)?;
-        let costs = envs.first().map(|env| env.spec().costs.clone()).unwrap_or_default();
-        let trainer = Trainer::new(&plan, envs)?;
+        let trainee = algorithm.trainee(&plan, common.offline)?;
         let mut manifest = Manifest::new(number(&plan, "seed")?, threads);
         manifest.commit = option_env!("TONY_COMMIT").map(str::to_owned);
-        manifest.mujoco = listing.needs_mujoco.then(|| tony_mujoco::VERSION.to_owned());
+        let physics = tony_env::find(&plan.env).is_ok_and(|listing| listing.needs_mujoco);
+        manifest.mujoco = physics.then(|| tony_mujoco::VERSION.to_owned());
         let folder = match &args.out {
             Some(dir) => RunFolder::create(dir, &plan, &manifest)?,
             None => RunFolder::create_in(Path::new("runs"), &plan, &manifest)?,
         };
-        let training =
-            Training { folder, trainer, plan, costs, title: entry.title, before: (0, 0.0), threads, quiet: args.quiet };
+        let title = algorithm.about().title;
+        let training = Training { folder, trainee, plan, title, before: (0, 0.0), threads, quiet: args.quiet };
         training::run(training, common)
     })
-}
-
-/// The algorithm called `name`.
-pub fn algorithm(name: &str) -> Result<&'static Entry> {
-    Ok(algorithms::find(name)?)
 }
 
 /// A whole number of a plan, already checked when the plan was made.
@@ -91,25 +84,25 @@ pub fn number<T: std::str::FromStr>(plan: &Plan, key: &str) -> Result<T> {
 }
 
 /// Defaults, then the preset, then the settings file, then the command line, where `key=value` counts more than a flag.
-fn plan(entry: &Entry, env: &str, args: &Args) -> Result<Plan> {
+fn plan(algorithm: Algorithm, args: &Args) -> Result<Plan> {
     let flags = [("steps", &args.steps), ("seed", &args.seed), ("envs", &args.envs)];
     let flags = flags.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text.clone()?)));
     let mut typed = Layer::command_line(&args.settings)?;
     typed.entries.splice(0..0, flags);
     let mut layers: Vec<Layer> = args.config.as_deref().map(Layer::file).transpose()?.into_iter().collect();
     layers.push(typed);
-    Ok(entry.resolve(env, &layers)?)
+    algorithm.resolve(&args.env, &layers)
 }
 
 /// Print clap's help; where an algorithm is named, with its settings.
 pub fn print_help(help: &StyledStr) -> Result<Code> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let trains = words.first().is_some_and(|verb| verb == "train");
-    let named = words.iter().skip(1).filter(|_| trains).find_map(|word| algorithms::find(word).ok());
+    let named = words.iter().skip(1).filter(|_| trains).find_map(|word| Algorithm::find(word).ok());
     let help = if std::io::stdout().is_terminal() { help.ansi().to_string() } else { help.to_string() };
     console::print(help.trim_end())?;
-    if let Some(entry) = named {
-        console::print(format!("\n{}", list::algorithm_page(entry)))?;
+    if let Some(algorithm) = named {
+        console::print(format!("\n{}", list::algorithm_page(algorithm)))?;
     }
     Ok(Code::Done)
 }

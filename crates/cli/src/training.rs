@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
-use tony_rl::Trainer;
 use tony_run::{Control, Exit, Outcome, Plan, RunFolder};
 
 use crate::eval;
 use crate::failure::{Code, Failure, Result};
+#[cfg(feature = "meta")]
+use crate::few_shot;
 use crate::panel::Panel;
-use crate::progress::{Lines, Progress, channels};
+use crate::progress::{AGENT, Lines, Progress, channels};
 use crate::report::{self, Evaluation, RunReport};
 use crate::signals::Stop;
 use crate::train::number;
+use crate::workload::Trainee;
 use crate::{Common, console, world};
 
 /// Deterministic episodes at the end of a run, and how many of them are recorded to be looked at.
@@ -29,11 +31,9 @@ pub struct Training {
     /// Its folder, locked.
     pub folder: RunFolder,
     /// Restored where the run goes on.
-    pub trainer: Trainer,
+    pub trainee: Trainee,
     /// What it was asked to do.
     pub plan: Plan,
-    /// Cost channels of the environment.
-    pub costs: Vec<String>,
     /// The algorithm's title.
     pub title: &'static str,
     /// Updates done and seconds worked before this process.
@@ -48,15 +48,20 @@ pub struct Training {
 pub fn run(mut training: Training, common: Common) -> Result<Code> {
     let total: u64 = number(&training.plan, "steps")?;
     let control = Arc::new(Control::default());
-    control.steps.store(training.trainer.steps(), Ordering::Relaxed);
+    control.steps.store(training.trainee.steps(), Ordering::Relaxed);
     let stop = Stop::install(control.clone())?;
     let progress = Arc::new(Progress {
         title: training.title.to_owned(),
         env: training.plan.env.clone(),
         run: training.folder.dir().display().to_string(),
-        first: training.trainer.steps(),
+        first: training.trainee.steps(),
         total,
-        channels: channels(&training.plan, &training.costs),
+        channels: channels(&training.plan, training.trainee.costs()),
+        measures: match &training.trainee {
+            Trainee::Agent { .. } => AGENT,
+            #[cfg(feature = "meta")]
+            Trainee::FewShot(trainer) => few_shot::measures(trainer),
+        },
         control: control.clone(),
         started: Instant::now(),
         history: Mutex::default(),
@@ -84,7 +89,7 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
         }
     });
     let mut lines = Lines::default();
-    let outcome = training.trainer.run(&mut training.folder, total, &control, &mut |metrics| {
+    let outcome = training.trainee.run(&mut training.folder, total, &control, &mut |metrics| {
         progress.push(metrics);
         if panel.is_none() && !training.quiet {
             // A closed pipe takes nobody's training away.
@@ -99,15 +104,15 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
     let exit = |code: Code, reason: String| Exit {
         code: code as i32,
         reason,
-        steps: training.trainer.steps(),
+        steps: training.trainee.steps(),
         updates,
         seconds,
         resume: (code != Code::Done).then(|| resume.clone()),
     };
     match outcome {
         Err(error) => {
-            let exit = exit(Code::Failed, error.to_string());
-            let failure = Failure::from(error).at(format!("in {}", progress.run)).resumable(&resume);
+            let exit = exit(Code::Failed, error.what().to_owned());
+            let failure = error.at(format!("in {}", progress.run)).resumable(&resume);
             // The first failure is the one to tell, also where the disk that is full cannot take this line.
             let _ = training.folder.finish(&exit);
             Err(failure)
@@ -129,19 +134,36 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
         }
         Ok(Outcome::Finished) => {
             let exit = exit(Code::Done, "finished".into());
-            let evaluation = finish(&mut training, &exit, common)?;
+            let finding = finish(&mut training, &exit, &progress, common)?;
             let object = json!({
-                "run": progress.run, "steps": exit.steps, "seconds": exit.seconds, "final": flat(&evaluation),
+                "run": progress.run, "steps": exit.steps, "seconds": exit.seconds, "final": finding.object,
             });
-            console::answer(common.json, &object, || summary(&progress, &exit, &evaluation))?;
+            console::answer(common.json, &object, || summary(&progress, &exit, &finding))?;
             Ok(Code::Done)
         }
     }
 }
 
+/// What a finished run is worth.
+pub struct Finding {
+    /// For programs.
+    pub object: Value,
+    /// What was measured, for people.
+    pub about: String,
+    /// The numbers, as rows of a table.
+    pub rows: Vec<Vec<String>>,
+    /// Verbs to type next, before the run's name.
+    pub next: &'static [&'static str],
+}
+
 /// Evaluate, record, write the report, and only then say that the run is finished.
-fn finish(training: &mut Training, exit: &Exit, common: Common) -> Result<Evaluation> {
-    let Training { folder, trainer, plan, .. } = training;
+fn finish(training: &mut Training, exit: &Exit, progress: &Progress, common: Common) -> Result<Finding> {
+    let Training { folder, trainee, plan, .. } = training;
+    let trainer = match trainee {
+        Trainee::Agent { trainer, .. } => trainer,
+        #[cfg(feature = "meta")]
+        Trainee::FewShot(trainer) => return few_shot::finish(folder, trainer, exit),
+    };
     let mut env = world::make(&plan.env, 1, common.offline)?.remove(0);
     let checkpoint = folder.latest()?.map(|loaded| loaded.name).unwrap_or_default();
     let (episodes, recorded) = match trainer.actor().options() {
@@ -167,7 +189,20 @@ fn finish(training: &mut Training, exit: &Exit, common: Common) -> Result<Evalua
     folder.finish(exit)?;
     let report = RunReport::from_folder(folder, Some(evaluation.clone()))?;
     folder.write_report(&report::run_report(&report))?;
-    Ok(evaluation)
+    let mut rows = vec![vec!["  return".to_owned(), console::stat(&evaluation.total)]];
+    for (name, cost) in &evaluation.costs {
+        let limit = progress.channels.iter().find(|c| &c.name == name).and_then(|c| c.limit);
+        let verdict =
+            limit.map(|limit| format!("{} the limit {limit}", if cost.mean <= limit { "within" } else { "over" }));
+        rows.push(vec![format!("  {name}"), console::stat(cost), verdict.unwrap_or_default()]);
+    }
+    rows.push(vec!["  length".to_owned(), console::stat(&evaluation.length)]);
+    Ok(Finding {
+        object: flat(&evaluation),
+        about: format!("{} fresh episodes of the deterministic policy", evaluation.episodes),
+        rows,
+        next: &["play", "eval"],
+    })
 }
 
 /// Return, costs and length side by side.
@@ -180,15 +215,15 @@ fn flat(evaluation: &Evaluation) -> Value {
 
 /// One line of what will happen.
 fn headline(training: &Training, total: u64) -> String {
-    let Training { plan, title, threads, folder, trainer, costs, .. } = training;
-    let limits: Vec<String> = channels(plan, costs)
+    let Training { plan, title, threads, folder, trainee, .. } = training;
+    let limits: Vec<String> = channels(plan, trainee.costs())
         .into_iter()
         .filter_map(|channel| {
             let name = if channel.name == "cost" { String::new() } else { channel.name + " " };
             Some(format!(", {name}limit {}", channel.limit?))
         })
         .collect();
-    let from = match trainer.steps() {
+    let from = match trainee.steps() {
         0 => String::new(),
         steps => format!(" from step {}", console::thousands(steps)),
     };
@@ -204,24 +239,21 @@ fn headline(training: &Training, total: u64) -> String {
 }
 
 /// Where things are, and what to type next.
-fn summary(progress: &Progress, exit: &Exit, evaluation: &Evaluation) -> String {
+fn summary(progress: &Progress, exit: &Exit, finding: &Finding) -> String {
     let run = &progress.run;
     let report = Path::new(run).join("report.html");
-    let mut rows = vec![vec!["  return".to_owned(), console::stat(&evaluation.total)]];
-    for (name, cost) in &evaluation.costs {
-        let limit = progress.channels.iter().find(|c| &c.name == name).and_then(|c| c.limit);
-        let verdict =
-            limit.map(|limit| format!("{} the limit {limit}", if cost.mean <= limit { "within" } else { "over" }));
-        rows.push(vec![format!("  {name}"), console::stat(cost), verdict.unwrap_or_default()]);
-    }
-    rows.push(vec!["  length".to_owned(), console::stat(&evaluation.length)]);
+    let next: Vec<String> = finding
+        .next
+        .iter()
+        .map(|verb| format!("\n  tony {verb} {run}{}", if *verb == "eval" { " --episodes 100" } else { "" }))
+        .collect();
     format!(
-        "finished {} steps in {}; {} fresh episodes of the deterministic policy, mean [95 % interval]:\n{}\n\
-         report: {}\nnext:\n  tony play {run}\n  tony eval {run} --episodes 100\n  tony compare runs/*",
+        "finished {} steps in {}; {}, mean [95 % interval]:\n{}\nreport: {}\nnext:{}\n  tony compare runs/*",
         console::thousands(exit.steps),
         console::duration(exit.seconds),
-        evaluation.episodes,
-        console::table(&rows),
+        finding.about,
+        console::table(&finding.rows),
         report.display(),
+        next.concat(),
     )
 }

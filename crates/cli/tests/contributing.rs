@@ -284,6 +284,10 @@ fn the_readme_lists_what_there_is_and_links_lead_somewhere() {
     for entry in tony_rl::algorithms::list() {
         assert!(readme.contains(&format!("| `{}` | {} |", entry.name, entry.paper)), "README.md lacks {}", entry.name);
     }
+    #[cfg(feature = "meta")]
+    for entry in tony_meta::algorithms::list() {
+        assert!(readme.contains(&format!("| `{}` | {} |", entry.name, entry.paper)), "README.md lacks {}", entry.name);
+    }
     for listing in tony_env::list() {
         let name = listing.name.rsplit_once("-v").unwrap().0;
         assert!(readme.contains(&format!("`{name}")), "README.md lacks {name}");

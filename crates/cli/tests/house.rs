@@ -12,7 +12,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mujoco", &[]),
     ("env", &["mujoco"]),
     ("rl", &["nn", "env", "run"]),
-    ("cli", &["nn", "run", "mujoco", "env", "rl"]),
+    ("deep", &["run"]),
+    ("meta", &["deep", "nn", "run"]),
+    ("cli", &["nn", "run", "mujoco", "env", "rl", "meta"]),
     ("xtask", &["mujoco"]),
 ];
 
@@ -128,8 +130,8 @@ fn learning_touches_no_files() {
 
 #[test]
 fn an_algorithm_is_one_short_file_that_touches_nothing_but_its_batch() {
-    let folder = root().join("crates/rl/src/algorithms");
-    for (path, text) in sources(&folder) {
+    let folders = ["rl", "meta"].map(|name| sources(&root().join("crates").join(name).join("src/algorithms")));
+    for (path, text) in folders.into_iter().flatten() {
         // The registry and the presets are lists, not algorithms.
         let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
         if ["mod", "presets"].contains(&stem.as_str()) {
@@ -141,8 +143,9 @@ fn an_algorithm_is_one_short_file_that_touches_nothing_but_its_batch() {
         for word in ["std::time", "std::thread", "std::env", "tony_env::make", "Instant", "rayon::spawn"] {
             assert!(!code(&text).contains(word), "`{word}` in {}", path.display());
         }
-        let elsewhere = sources(&root().join("crates/rl/tests"));
-        let tested = text.contains("mod tests") || elsewhere.values().any(|test| test.contains(&stem));
+        let elsewhere = ["rl", "meta"].map(|name| sources(&root().join("crates").join(name).join("tests")));
+        let mut elsewhere = elsewhere.iter().flat_map(BTreeMap::values);
+        let tested = text.contains("mod tests") || elsewhere.any(|test| test.contains(&stem));
         assert!(tested, "{} has no tests", path.display());
     }
 }

@@ -40,6 +40,7 @@ mod adam;
 pub mod categorical;
 mod cholesky;
 pub mod gaussian;
+mod hessian;
 mod init;
 mod kernels;
 mod lstm;
@@ -55,6 +56,7 @@ mod workspace;
 
 pub use adam::Adam;
 pub use cholesky::Cholesky;
+pub use hessian::Curve;
 pub use init::Init;
 pub use kernels::tanh;
 pub use lstm::{Lstm, Sequences, Tape};

@@ -46,7 +46,7 @@ pub(crate) struct Layer {
     padded_at: usize,
     /// `W` transposed, `outputs` rows at a stride of `stride(inputs)`. The first layer's is the last, because only the derivative by the input
     /// asks for it.
-    transposed_at: usize,
+    pub(crate) transposed_at: usize,
 }
 
 impl Layer {
@@ -505,7 +505,7 @@ impl Mlp {
     }
 
     /// Multiply-adds x 2 of forward mode for one row, on top of the forward pass.
-    fn tangent_flops_per_row(&self) -> u64 {
+    pub(crate) fn tangent_flops_per_row(&self) -> u64 {
         2 * self.flops_per_row() - 2 * self.layers[0].macs()
     }
 
@@ -525,7 +525,7 @@ impl Mlp {
 }
 
 /// `W` and `b` of a layer in a padded copy.
-fn layer_parts<'a>(layer: &Layer, padded: &'a [f32]) -> (View<'a>, &'a [f32]) {
+pub(crate) fn layer_parts<'a>(layer: &Layer, padded: &'a [f32]) -> (View<'a>, &'a [f32]) {
     let stride = stride(layer.outputs);
     let (weights, bias) = padded[layer.padded()].split_at(layer.inputs * stride);
     (View { data: weights, stride }, bias)

@@ -84,6 +84,7 @@ pub struct Workspace {
     pub(crate) padded: Buffer,
     pub(crate) transposed: Buffer,
     pub(crate) tangent: Buffer,
+    pub(crate) tangent_transposed: Buffer,
     pub(crate) lanes: Vec<Lane>,
     pub(crate) row: Vec<f32>,
     pub(crate) scratch: Scratch,
@@ -130,6 +131,12 @@ pub(crate) struct Lane {
     pub(crate) grad: Buffer,
     pub(crate) y: Vec<f32>,
     pub(crate) dy: Vec<f32>,
+    /// Of Hessian products alone: derivatives along the vector of activations, of `delta` and of the outputs.
+    pub(crate) tangents: Vec<Buffer>,
+    /// Of each hidden layer before its activation.
+    pub(crate) tangents_before: Vec<Buffer>,
+    pub(crate) r_delta: [Buffer; 2],
+    pub(crate) ry: Vec<f32>,
     pub(crate) sums: Vec<f64>,
 }
 

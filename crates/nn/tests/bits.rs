@@ -30,6 +30,14 @@ fn everything(mlp: &Mlp, n: usize) -> Vec<u32> {
     let (mut again, mut dx) = (vec![0.0; p.len()], vec![0.0; n * mlp.input()]);
     mlp.gradient_with_inputs(&p, &x.rows(), &head, &mut again, &mut dx, &mut [0.0], &mut work);
     assert!(again == grad);
+    let curve = |first: usize, y: &[f32], ry: &mut [f32], dy: &mut [f32]| {
+        for (i, ((y, ry), dy)) in y.iter().zip(ry).zip(dy).enumerate() {
+            *dy = y * 0.7 + (first + i) as f32 * 0.01;
+            *ry *= 0.7;
+        }
+    };
+    let mut curved = vec![0.0; p.len()];
+    mlp.hessian_vector(&p, &v, &x.rows(), &curve, &mut curved, &mut work);
     let mut adam = Adam::new(p.len(), 0.9, 0.999, 1e-8);
     let mut stepped = p.clone();
     adam.step(&mut stepped, &grad, 3e-4);
@@ -47,7 +55,7 @@ fn everything(mlp: &Mlp, n: usize) -> Vec<u32> {
     tony_nn::polyak(0.1, &weighted, &mut stepped);
     bits.extend(kernel.iter().flat_map(|v| [(v.to_bits() >> 32) as u32, v.to_bits() as u32]));
     bits.extend([kept_dx, weighted].concat().iter().map(|v| v.to_bits()));
-    bits.extend([jv, grad, dx, out, stepped].concat().iter().map(|v| v.to_bits()));
+    bits.extend([jv, grad, dx, out, curved, stepped].concat().iter().map(|v| v.to_bits()));
     bits.extend([sums[0], more[0], inner].iter().flat_map(|v| [(v.to_bits() >> 32) as u32, v.to_bits() as u32]));
     bits
 }

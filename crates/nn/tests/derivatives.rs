@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{ACTIVATIONS, CELLS, LENGTHS, ROWS, SHAPES, batch, forward, normals, params, wide};
+use common::{ACTIVATIONS, CELLS, LENGTHS, ROWS, SHAPES, batch, forward, normals, params, plain_gradient, wide};
 use tony_nn::{Activation, Lstm, Mlp, Sequences, Tape, Trace, Workspace};
 use tony_random::Stream;
 
@@ -197,6 +197,50 @@ fn gauss_newton_is_the_product_of_jacobians() {
                 out[i]
             );
         }
+    });
+}
+
+/// `H v` of the loss of `gradient_is_the_derivative`'s kind, `sum c y + m y^2 / 2`, whose curvature differs for every row and output.
+fn curved(mlp: &Mlp, p: &[f32], v: &[f32], c: &[f32], x: &common::Batch, work: &mut Workspace) -> Vec<f32> {
+    let mut out = vec![f32::NAN; p.len()];
+    let curve = |first: usize, y: &[f32], ry: &mut [f32], dy: &mut [f32]| {
+        for (i, ((y, ry), dy)) in y.iter().zip(ry).zip(dy).enumerate() {
+            let at = first * mlp.output() + i;
+            *dy = c[at] + metric(at) as f32 * y;
+            *ry *= metric(at) as f32;
+        }
+    };
+    mlp.hessian_vector(p, v, &x.rows(), &curve, &mut out, work);
+    out
+}
+
+#[test]
+fn hessian_products_are_the_derivatives_of_gradients() {
+    cases(|mlp, n, stream| {
+        let (p, v, x) = (params(mlp, stream), params(mlp, stream), batch(mlp.input(), n, stream));
+        let c = normals(n * mlp.output(), 1.0, stream);
+        let out = curved(mlp, &p, &v, &c, &x, &mut Workspace::default());
+        // Of a second derivative along v and one parameter, central differences of the loss lose half of f64's digits; the gradient of
+        // the plain network is therefore taken by hand, backwards, and differenced once.
+        let seen = x.seen();
+        let gradient = |p: &[f64]| plain_gradient(mlp, p, &seen, &|at, y| f64::from(c[at]) + metric(at) * y);
+        let expected = central(step(mlp), &wide(&p), &wide(&v), gradient);
+        let scale = largest(expected.iter().copied()).max(1.0);
+        for (i, (out, expected)) in out.iter().zip(&expected).enumerate() {
+            assert!((f64::from(*out) - expected).abs() < TOLERANCE * scale, "{mlp:?} {n} {i}: {out} for {expected}");
+        }
+    });
+}
+
+#[test]
+fn hessians_are_symmetric() {
+    cases(|mlp, n, stream| {
+        let (p, u, v) = (params(mlp, stream), params(mlp, stream), params(mlp, stream));
+        let (x, c) = (batch(mlp.input(), n, stream), normals(n * mlp.output(), 1.0, stream));
+        let mut work = Workspace::default();
+        let (hu, hv) = (curved(mlp, &p, &u, &c, &x, &mut work), curved(mlp, &p, &v, &c, &x, &mut work));
+        let scale = tony_nn::norm(&u) * tony_nn::norm(&hv);
+        assert!((tony_nn::dot(&u, &hv) - tony_nn::dot(&v, &hu)).abs() < TOLERANCE * scale, "{mlp:?} {n}");
     });
 }
 

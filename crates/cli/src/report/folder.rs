@@ -2,6 +2,7 @@
 
 use super::{Evaluation, Row, RunReport, Saved, Setting};
 use crate::failure::Result;
+use crate::workload::Algorithm;
 use serde_json::{Map, Value};
 use std::path::Path;
 use tony_env::recording::Recording;
@@ -21,7 +22,7 @@ impl RunReport {
             source: entry.source.to_string(),
             doc: entry.doc.split_whitespace().collect::<Vec<&str>>().join(" "),
         };
-        let title = tony_rl::algorithms::find(&plan.algorithm).map_or(plan.algorithm.as_str(), |entry| entry.title);
+        let title = Algorithm::find(&plan.algorithm).map_or(plan.algorithm.as_str(), |found| found.about().title);
         Ok(Self {
             name: run.name(),
             title: title.to_owned(),
@@ -41,7 +42,7 @@ impl RunReport {
 
 /// The plan with what each setting does; as it stands where it is of another version of the algorithm.
 fn documented(plan: &Plan) -> Plan {
-    let fields = tony_rl::algorithms::find(&plan.algorithm).map(tony_rl::algorithms::Entry::fields);
+    let fields = Algorithm::find(&plan.algorithm).map(|algorithm| algorithm.fields(Some(&plan.env)));
     fields.ok().and_then(|fields| plan.clone().check(&fields).ok()).unwrap_or_else(|| plan.clone())
 }
 

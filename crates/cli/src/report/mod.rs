@@ -12,6 +12,8 @@
 mod chart;
 mod compare;
 mod divergence;
+#[cfg(feature = "meta")]
+mod few_shot;
 mod folder;
 mod html;
 mod options;
@@ -22,6 +24,8 @@ mod run;
 mod tests;
 
 pub use compare::{Comparison, caution, compare_report};
+#[cfg(feature = "meta")]
+pub use few_shot::few_shot_report;
 pub use options::{Traces, Watched};
 pub use replay::replay_page;
 pub use reproduction::{Reproduction, reproduction};

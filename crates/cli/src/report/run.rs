@@ -17,9 +17,23 @@ struct Known {
     colour: usize,
 }
 
-const KNOWN: [Known; 18] = [
+const KNOWN: [Known; 22] = [
     Known { metric: "Metrics/EpRet", title: "Return", unit: "reward per episode", colour: 0 },
     Known { metric: "Metrics/EpCost", title: "Cost", unit: "cost per episode", colour: 1 },
+    Known {
+        metric: "Metrics/LossAfter",
+        title: "Error on new tasks, after adaptation",
+        unit: "mean squared",
+        colour: 0,
+    },
+    Known { metric: "Metrics/LossBefore", title: "Before adaptation", unit: "mean squared", colour: 1 },
+    Known {
+        metric: "Metrics/AccuracyAfter",
+        title: "New tasks told right, after adaptation",
+        unit: "share",
+        colour: 0,
+    },
+    Known { metric: "Metrics/AccuracyBefore", title: "Before adaptation", unit: "share", colour: 1 },
     Known { metric: "Metrics/LagrangeMultiplier", title: "Lagrange multiplier", unit: "", colour: 3 },
     Known { metric: "Train/KL", title: "KL divergence, old to new policy", unit: "nats", colour: 2 },
     Known { metric: "Train/Entropy", title: "Policy entropy", unit: "nats", colour: 2 },
@@ -56,6 +70,9 @@ const OTHERS: &[&str] = &[
     "Train/Step",
     "Train/Alpha",
     "Train/Exploration",
+    "Train/InnerLoss",
+    "Train/StepNorm",
+    "Train/Eps",
     "Loss/Q",
     "Value/Q",
     "Diagnose/RowRatio",
@@ -72,6 +89,8 @@ const OTHERS: &[&str] = &[
     "Options/K",
     "Options/LogProb",
     "Options/Accuracy",
+    "Time/Examples",
+    "Time/GFLOPS",
     "Time/Physics",
     "Time/Policy",
     "Time/Update",
@@ -108,11 +127,11 @@ pub fn run_report(input: &RunReport) -> String {
     page(&title, &body.concat(), &[SCRIPT, replay::SCRIPT])
 }
 
-fn header(input: &RunReport, title: &str) -> String {
+pub(super) fn header(input: &RunReport, title: &str) -> String {
     let seed = input.setting("seed");
     let seconds = input.metrics.iter().rev().find_map(|row| finite(row, "seconds"));
     let facts = [
-        Some(format!("{} environment steps", grouped(input.steps() as i64))),
+        Some(format!("{} {}", grouped(input.steps() as i64), steps_are(input))),
         Some(format!("{} updates", grouped(input.metrics.len() as i64))),
         seconds.map(duration),
         seed.map(|seed| format!("seed {}", escape(seed))),
@@ -125,6 +144,12 @@ fn header(input: &RunReport, title: &str) -> String {
         escape(title),
         facts.join(" \u{b7} ")
     )
+}
+
+/// What is counted: few-shot learners step their initialisation, not an environment.
+fn steps_are(input: &RunReport) -> &'static str {
+    let few_shot = |row: &Row| row.metrics.iter().any(|(name, _)| name == "Train/Eps");
+    if input.metrics.first().is_some_and(few_shot) { "steps of the initialisation" } else { "environment steps" }
 }
 
 /// A final cost beside its limit, in plain words.
@@ -278,7 +303,7 @@ fn names(rows: &[Row]) -> Vec<&str> {
     names
 }
 
-fn curves(input: &RunReport) -> String {
+pub(super) fn curves(input: &RunReport) -> String {
     let names = names(&input.metrics);
     let costs = costs(input);
     let mut charts = Vec::new();
@@ -349,7 +374,7 @@ pub(super) fn curve(
     let chart = Chart {
         title: title.to_owned(),
         unit: unit.to_owned(),
-        x_unit: "environment steps".to_owned(),
+        x_unit: steps_are(input).to_owned(),
         source: format!("metrics.jsonl, {}: {metric}", lines([first, last])),
         series: vec![Series { label: title.to_lowercase(), colour, points }],
         limit,
@@ -399,7 +424,7 @@ fn evaluation(input: &RunReport) -> String {
     )
 }
 
-fn settings(input: &RunReport) -> String {
+pub(super) fn settings(input: &RunReport) -> String {
     let row = |setting: &super::Setting| {
         let chosen = setting.source != "default";
         let value = format!("<code>{}</code>", escape(&setting.value));
@@ -419,7 +444,7 @@ fn settings(input: &RunReport) -> String {
     )
 }
 
-fn provenance(input: &RunReport) -> String {
+pub(super) fn provenance(input: &RunReport) -> String {
     let text = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -429,7 +454,7 @@ fn provenance(input: &RunReport) -> String {
     section("provenance", "Provenance", "As in manifest.json.", &table(&["what", "value"], &[], &rows))
 }
 
-fn checkpoints(input: &RunReport) -> String {
+pub(super) fn checkpoints(input: &RunReport) -> String {
     if input.checkpoints.is_empty() {
         return String::new();
     }

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tony_rl::Trainer;
 use tony_run::{Control, Exit, Manifest, Outcome, RunFolder};
 
 use super::recipe::Planned;
 use crate::failure::{Code, Failure, Result};
 use crate::signals::Stop;
 use crate::train::number;
+use crate::workload::Algorithm;
 use crate::{Common, console, world};
 
 /// Seconds between lines of progress.
@@ -34,17 +34,21 @@ pub fn folder_of(out: &Path, id: &str, seed: u64) -> PathBuf {
     out.join(format!("{id}-seed{seed}"))
 }
 
-impl Jobs<'_> {
-    /// Build each training once: what does not fit is refused, and what must be fetched is fetched, before the first step.
-    pub fn check(&self) -> Result<()> {
-        for planned in self.planned.iter().filter(|planned| planned.seed == 0) {
-            let envs = world::make(&planned.plan.env, number(&planned.plan, "envs")?, self.common.offline)?;
-            let built = Trainer::new(&planned.plan, envs).map(|_| ());
-            built.map_err(|error| Failure::from(error).at(format!("in the run `{}`", planned.id)))?;
-        }
-        Ok(())
+/// Build each training once: what does not fit is refused, and what must be fetched is fetched, before the first step. Runs whose data is not
+/// here are left out, with a line that says so.
+pub fn check(planned: &mut Vec<Planned>, common: Common) -> Result<()> {
+    let mut left_out = Vec::new();
+    for first in planned.iter().filter(|planned| planned.seed == 0) {
+        let Err(error) = Algorithm::find(&first.plan.algorithm)?.trainee(&first.plan, common.offline) else { continue };
+        let Some(needs) = &first.needs else { return Err(error.at(format!("in the run `{}`", first.id))) };
+        console::note(format!("the run `{}` is left out, for it needs {needs}: {}", first.id, error.what()));
+        left_out.push(first.id.clone());
     }
+    planned.retain(|planned| !left_out.contains(&planned.id));
+    Ok(())
+}
 
+impl Jobs<'_> {
     /// Train whatever is not yet trained. `Some` is how to leave, where a signal asked for it.
     pub fn run(&self) -> Result<Option<Code>> {
         let controls: Vec<Arc<Control>> = self.planned.iter().map(|_| Arc::default()).collect();
@@ -126,8 +130,8 @@ impl Jobs<'_> {
             RunFolder::create(&dir, &planned.plan, &manifest)?
         };
         world::with_threads(std::num::NonZeroUsize::new(1), |_| {
-            let envs = world::make(&planned.plan.env, number(&planned.plan, "envs")?, self.common.offline)?;
-            let mut trainer = Trainer::new(&planned.plan, envs)?;
+            let algorithm = Algorithm::find(&planned.plan.algorithm)?;
+            let mut trainer = algorithm.trainee(&planned.plan, self.common.offline)?;
             let loaded = folder.latest()?;
             if let Some(loaded) = &loaded {
                 trainer.restore(loaded)?;
@@ -144,8 +148,8 @@ impl Jobs<'_> {
                 Ok(Outcome::Finished) => (Code::Done, "finished".to_owned()),
                 Ok(Outcome::Stopped) => return Ok(()),
                 // That a training breaks down can be the result: its records up to there are judged.
-                Err(error @ tony_rl::Error::NonFinite { .. }) => (Code::Failed, error.to_string()),
-                Err(_) => return outcome.map(|_| ()).map_err(Into::into),
+                Err(error) if error.kind() == "not_finite" => (Code::Failed, error.what().to_owned()),
+                Err(_) => return outcome.map(|_| ()),
             };
             Ok(folder.finish(&Exit {
                 code: code as i32,

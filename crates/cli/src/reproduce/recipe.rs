@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use tony_rl::algorithms;
 use tony_run::{Layer, Plan, nearest};
 
 use super::experiments;
 use super::measure::{Criterion, Value};
 use crate::failure::{Failure, Result};
 use crate::report;
+use crate::workload::Algorithm;
 
 /// The recipes that come with the program, by the paper's short name.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -19,6 +19,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("surprise", include_str!("../../../../recipes/surprise.toml")),
     ("preqn", include_str!("../../../../recipes/preqn.toml")),
     ("valor", include_str!("../../../../recipes/valor.toml")),
+    #[cfg(feature = "meta")]
+    ("reptile", include_str!("../../../../recipes/reptile.toml")),
 ];
 
 /// How much may be spent.
@@ -83,6 +85,8 @@ pub struct Run {
     pub settings: Vec<String>,
     /// Seeds, where not the recipe's number.
     pub seeds: Option<usize>,
+    /// Data that not everybody has: without it the run is left out, and claims that need it are not run.
+    pub needs: Option<String>,
     /// What changes at the paper's own sizes.
     pub paper: Option<Larger>,
 }
@@ -155,6 +159,8 @@ pub struct Planned {
     pub seed: u64,
     /// Its settings.
     pub plan: Plan,
+    /// Data that not everybody has.
+    pub needs: Option<String>,
 }
 
 /// The recipe of a paper, or in a file; and its text.
@@ -259,16 +265,15 @@ impl Recipe {
             let missing = |what: &str| place(Failure::usage("bad_recipe", format!("it has no {what}")));
             let env = chain.iter().rev().find_map(|run| run.env.as_deref()).ok_or_else(|| missing("env"))?;
             let steps = chain.iter().rev().find_map(|run| run.steps).ok_or_else(|| missing("steps"))?;
-            let entry = algorithms::find(&run.algorithm).map_err(|error| place(error.into()))?;
-            let listing = tony_env::find(env).map_err(|error| place(error.into()))?;
+            let algorithm = Algorithm::find(&run.algorithm).map_err(place)?;
             let settings: Vec<String> =
                 chain.iter().flat_map(|run| &run.settings).chain(&larger.settings).cloned().collect();
             for seed in 0..seeds.or(larger.seeds).or(run.seeds).unwrap_or(self.seeds) as u64 {
                 let mut words = settings.clone();
                 words.extend([format!("steps={}", larger.steps.unwrap_or(steps)), format!("seed={seed}")]);
                 let layer = Layer::command_line(&words).map_err(|error| place(error.into()))?;
-                let plan = entry.resolve(listing.name, &[layer]).map_err(|error| place(error.into()))?;
-                planned.push(Planned { id: run.id.clone(), seed, plan });
+                let plan = algorithm.resolve(env, &[layer]).map_err(place)?;
+                planned.push(Planned { id: run.id.clone(), seed, plan, needs: run.needs.clone() });
             }
         }
         planned.sort_by_key(|planned| planned.seed);

@@ -28,6 +28,62 @@ pub fn forward(mlp: &Mlp, params: &[f64], x: &[f64]) -> Vec<f64> {
     a
 }
 
+/// Gradient of a loss over all rows; `slope(i, y)` is its derivative by output number `i` (row after row).
+pub fn plain_gradient(mlp: &Mlp, params: &[f64], rows: &[Vec<f64>], slope: &dyn Fn(usize, f64) -> f64) -> Vec<f64> {
+    let sizes = mlp.sizes();
+    let starts: Vec<usize> = sizes
+        .windows(2)
+        .scan(0, |at, s| {
+            let start = *at;
+            *at += (s[0] + 1) * s[1];
+            Some(start)
+        })
+        .collect();
+    let mut grad = vec![0.0; params.len()];
+    for (row, x) in rows.iter().enumerate() {
+        let (mut activations, mut before) = (vec![x.clone()], vec![x.clone()]);
+        for (l, s) in sizes.windows(2).enumerate() {
+            let a = &activations[l];
+            let (weights, bias) = params[starts[l]..].split_at(s[0] * s[1]);
+            let z = (0..s[1]).map(|o| (0..s[0]).fold(bias[o], |sum, i| sum + a[i] * weights[i * s[1] + o]));
+            let hidden = l + 2 < sizes.len();
+            let activate = |z: f64| match mlp.activation() {
+                Activation::Tanh if hidden => libm::tanh(z),
+                Activation::Relu if hidden => z.max(0.0),
+                Activation::Sin if hidden => libm::sin(z),
+                _ => z,
+            };
+            let z: Vec<f64> = z.collect();
+            before.push(z.clone());
+            activations.push(z.into_iter().map(activate).collect());
+        }
+        let last = sizes.len() - 1;
+        let outputs = activations[last].iter().enumerate();
+        let mut d: Vec<f64> = outputs.map(|(o, y)| slope(row * sizes[last] + o, *y)).collect();
+        for l in (0..last).rev() {
+            let (inputs, outputs) = (sizes[l], sizes[l + 1]);
+            for (o, d) in d.iter().enumerate() {
+                for (i, a) in activations[l].iter().enumerate() {
+                    grad[starts[l] + i * outputs + o] += a * d;
+                }
+                grad[starts[l] + inputs * outputs + o] += d;
+            }
+            let below = |(i, a): (usize, &f64)| {
+                let g: f64 = (0..outputs).map(|o| d[o] * params[starts[l] + i * outputs + o]).sum();
+                match mlp.activation() {
+                    Activation::Tanh => g * (1.0 - a * a),
+                    Activation::Relu => g * f64::from(u8::from(*a > 0.0)),
+                    Activation::Sin => g * libm::cos(before[l][i]),
+                }
+            };
+            if l > 0 {
+                d = activations[l].iter().enumerate().map(below).collect();
+            }
+        }
+    }
+    grad
+}
+
 pub fn normals(n: usize, scale: f64, stream: &mut Stream) -> Vec<f32> {
     (0..n).map(|_| (scale * stream.normal()) as f32).collect()
 }

@@ -1,0 +1,36 @@
+//! Networks with convolutions, on Burn.
+//!
+//! Parameters, gradients and pictures are flat `f32` slices that the caller owns, as in `tony-nn`; Burn's tensors do not leave this crate.
+//! Every product runs on the thread that asks for it (Burn's own thread pool is compiled out), so results do not depend on the number of
+//! threads, and whoever has several things to do does them side by side. Unlike `tony-nn`, bits hold for one kind of processor: Burn's
+//! matrix product blocks its sums by instruction set and cache sizes.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod conv;
+
+pub use conv::{ConvNet, Shape};
+
+/// What can be wrong with a network or a batch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A size of a network is 0.
+    #[error(
+        "a network of pictures of side {side} with {channels} channels, {filters} filters and {classes} classes is none: each must be 1 or more"
+    )]
+    Shape {
+        /// Pixels of a side.
+        side: usize,
+        /// Numbers of a pixel.
+        channels: usize,
+        /// Filters of each layer.
+        filters: usize,
+        /// Outputs.
+        classes: usize,
+    },
+    /// A tensor could not be read back.
+    #[error("Burn gave no numbers for {0}")]
+    Backend(&'static str),
+}
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
