@@ -242,17 +242,18 @@ fn headline(training: &Training, total: u64) -> String {
 fn summary(progress: &Progress, exit: &Exit, finding: &Finding) -> String {
     let run = &progress.run;
     let report = Path::new(run).join("report.html");
-    let typed = |verb: &&str| {
-        let more = if *verb == "eval" { " --episodes 100" } else { "" };
-        format!("\n  tony {verb} {run}{more}")
-    };
-    let next = finding.next.iter().map(typed).collect::<Vec<_>>().concat();
+    let next: Vec<String> = finding
+        .next
+        .iter()
+        .map(|verb| format!("\n  tony {verb} {run}{}", if *verb == "eval" { " --episodes 100" } else { "" }))
+        .collect();
     format!(
-        "finished {} steps in {}; {}, mean [95 % interval]:\n{}\nreport: {}\nnext:{next}\n  tony compare runs/*",
+        "finished {} steps in {}; {}, mean [95 % interval]:\n{}\nreport: {}\nnext:{}\n  tony compare runs/*",
         console::thousands(exit.steps),
         console::duration(exit.seconds),
         finding.about,
         console::table(&finding.rows),
         report.display(),
+        next.concat(),
     )
 }

@@ -111,7 +111,7 @@ impl Found {
     fn archive(&mut self, path: &Path) -> Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let file = io::BufReader::new(fs_err::File::open(path)?);
-        let ends = |with: &[&str]| with.iter().any(|end| name.ends_with(end));
+        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
         if ends(&[".zip"]) {
             self.zip(path, file)
         } else if ends(&[".tar.gz", ".tgz"]) {

@@ -11,7 +11,7 @@ use crate::mlp::layer_parts;
 use crate::peak::count_flops;
 use crate::simd::{Path, path};
 use crate::workspace::{BLOCK, Lane, Lanes, Workspace, blocks, pad, stride, unpad};
-use crate::{Activation, Mlp, Rows};
+use crate::{Mlp, Rows};
 
 /// What a batch's loss says about one block: `curve(first, y, ry, dy)` gets the block's first row, its outputs `y` and their derivatives
 /// `ry` along `v`; it fills `dy` with the loss's derivative by the outputs and replaces `ry` by that derivative's own derivative along `v`
@@ -85,7 +85,7 @@ impl Mlp {
         }
     }
 
-    /// `R a` of every layer, after [`Mlp::forward_block`]: `R z = a V + R a W`, `R a = s'(z) R z`.
+    /// `R z` and `R a` of every layer, after [`Mlp::forward_block`]: `R z = a V + R a W`, `R a = s'(z) R z`.
     fn tangents_block(&self, path: Path, padded: &[f32], tangent: &[f32], b: usize, lane: &mut Lane) {
         for (l, layer) in self.layers.iter().enumerate() {
             let (inputs, outputs) = (stride(layer.inputs), stride(layer.outputs));
@@ -109,7 +109,7 @@ impl Mlp {
                 );
             }
             if l + 1 < self.layers.len() {
-                lane.r_sums[l + 1][..b * outputs].copy_from_slice(&after[0][..b * outputs]);
+                lane.tangents_before[l + 1][..b * outputs].copy_from_slice(&after[0][..b * outputs]);
                 self.chain(path, l + 1, b, (&lane.activations, &lane.slopes), &mut after[0]);
             }
         }
@@ -126,7 +126,7 @@ impl Mlp {
         first: bool,
         lane: &mut Lane,
     ) {
-        let Lane { activations, slopes, tangents, r_sums, delta, r_delta, grad, .. } = lane;
+        let Lane { activations, slopes, tangents, tangents_before, delta, r_delta, grad, .. } = lane;
         let ([d, next], [rd, r_next]) = (delta, r_delta);
         let start = if first { Start::Zero } else { Start::Result };
         for (l, layer) in self.layers.iter().enumerate().rev() {
@@ -145,31 +145,18 @@ impl Mlp {
             let ra = View { data: &tangents[l], stride: inputs };
             let (m, n) = (layer.inputs, layer.outputs);
             kernels::product_transposed(path, m, n, b, ra, delta, Start::Result, h_weights, outputs);
-            let weights = View { data: &transposed[layer.transposed()], stride: inputs };
-            let v = View { data: &tangent[layer.transposed()], stride: inputs };
+            let at = layer.transposed_at..layer.transposed_at + n * inputs;
+            let weights = View { data: &transposed[at.clone()], stride: inputs };
+            let v = View { data: &tangent[at], stride: inputs };
             kernels::product(path, b, m, n, delta, weights, Start::Zero, next, inputs);
             kernels::product(path, b, m, n, r_delta, weights, Start::Zero, r_next, inputs);
             kernels::product(path, b, m, n, delta, v, Start::Result, r_next, inputs);
-            // The slope is a factor of what the hyperbolic tangent bends by, not of what the sine does.
             let size = b * inputs;
-            let bend = |g: &[f32], r: &mut [f32]| {
-                kernels::bend(
-                    path,
-                    self.activation(),
-                    &activations[l][..size],
-                    &r_sums[l][..size],
-                    &g[..size],
-                    &mut r[..size],
-                );
-            };
-            self.chain(path, l, b, (activations, slopes), r_next);
-            if self.activation() == Activation::Sin {
-                bend(next, r_next);
-            }
+            let (a, rz) = (&activations[l][..size], &tangents_before[l][..size]);
+            // Of other activations than sines the slopes are not kept, and not read.
+            let slope = &slopes[l][..size.min(slopes[l].len())];
+            kernels::bend(path, self.activation(), a, slope, rz, &next[..size], &mut r_next[..size]);
             self.chain(path, l, b, (activations, slopes), next);
-            if self.activation() != Activation::Sin {
-                bend(next, r_next);
-            }
             std::mem::swap(d, next);
             std::mem::swap(rd, r_next);
         }
@@ -188,10 +175,11 @@ impl Workspace {
     fn reserve_tangents(&mut self, mlp: &Mlp, lanes: usize) {
         for lane in &mut self.lanes[..lanes] {
             lane.tangents.resize_with(mlp.sizes().len().max(lane.tangents.len()), Default::default);
-            lane.r_sums.resize_with(mlp.sizes().len().max(lane.r_sums.len()), Default::default);
-            for (buffers, size) in lane.tangents.iter_mut().zip(&mut lane.r_sums).zip(mlp.sizes()) {
-                buffers.0.resize(BLOCK * stride(*size));
-                buffers.1.resize(BLOCK * stride(*size));
+            lane.tangents_before.resize_with(mlp.sizes().len().max(lane.tangents_before.len()), Default::default);
+            for both in [&mut lane.tangents, &mut lane.tangents_before] {
+                for (tangents, size) in both.iter_mut().zip(mlp.sizes()) {
+                    tangents.resize(BLOCK * stride(*size));
+                }
             }
             let widest = mlp.sizes().iter().map(|size| BLOCK * stride(*size)).max().unwrap_or(0);
             lane.r_delta.iter_mut().for_each(|delta| delta.resize(widest));

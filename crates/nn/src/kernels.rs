@@ -493,18 +493,18 @@ fn cell_backward_body<S: Simd>(
 }
 
 kernel! {
-    /// `r += activation''(z) rz g`, told from the activation `a`, where `g` is already multiplied by the slope for the hyperbolic tangent
-    /// (of which `s'' = -2 s s'`) and not for the sine (of which `s'' = -s`).
-    bend = bend_body(activation: Activation, a: &[f32], rz: &[f32], g: &[f32], r: &mut [f32])
+    /// `r = activation'(z) r + activation''(z) rz g`, told from the activation `a` itself and, of sines, from its `slope`.
+    bend = bend_body(activation: Activation, a: &[f32], slope: &[f32], rz: &[f32], g: &[f32], r: &mut [f32])
 }
 
 #[inline(always)]
-fn bend_body<S: Simd>(activation: Activation, a: &[f32], rz: &[f32], g: &[f32], r: &mut [f32]) {
+fn bend_body<S: Simd>(activation: Activation, a: &[f32], slope: &[f32], rz: &[f32], g: &[f32], r: &mut [f32]) {
     let all = r.iter_mut().zip(a).zip(rz.iter().zip(g));
     match activation {
-        Activation::Tanh => all.for_each(|((r, a), (rz, g))| *r -= 2.0 * a * rz * g),
-        Activation::Relu => {}
-        Activation::Sin => all.for_each(|((r, a), (rz, g))| *r -= a * rz * g),
+        // With a = tanh z: a' = 1 - a^2, and a'' = -2 a a'.
+        Activation::Tanh => all.for_each(|((r, a), (rz, g))| *r = (*r - 2.0 * a * rz * g) * (1.0 - a * a)),
+        Activation::Relu => all.for_each(|((r, a), _)| *r = if *a > 0.0 { *r } else { 0.0 }),
+        Activation::Sin => all.zip(slope).for_each(|(((r, a), (rz, g)), slope)| *r = *r * slope - a * rz * g),
     }
 }
 

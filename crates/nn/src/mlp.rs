@@ -46,7 +46,7 @@ pub(crate) struct Layer {
     padded_at: usize,
     /// `W` transposed, `outputs` rows at a stride of `stride(inputs)`. The first layer's is the last, because only the derivative by the input
     /// asks for it.
-    transposed_at: usize,
+    pub(crate) transposed_at: usize,
 }
 
 impl Layer {
@@ -58,7 +58,7 @@ impl Layer {
         self.padded_at..self.padded_at + (self.inputs + 1) * stride(self.outputs)
     }
 
-    pub(crate) fn transposed(&self) -> Range<usize> {
+    fn transposed(&self) -> Range<usize> {
         self.transposed_at..self.transposed_at + self.outputs * stride(self.inputs)
     }
 

@@ -133,8 +133,8 @@ pub(crate) struct Lane {
     pub(crate) dy: Vec<f32>,
     /// Of Hessian products alone: derivatives along the vector of activations, of `delta` and of the outputs.
     pub(crate) tangents: Vec<Buffer>,
-    /// The same before the activation.
-    pub(crate) r_sums: Vec<Buffer>,
+    /// Of each hidden layer before its activation.
+    pub(crate) tangents_before: Vec<Buffer>,
     pub(crate) r_delta: [Buffer; 2],
     pub(crate) ry: Vec<f32>,
     pub(crate) sums: Vec<f64>,

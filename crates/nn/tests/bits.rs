@@ -27,6 +27,9 @@ fn everything(mlp: &Mlp, n: usize) -> Vec<u32> {
     mlp.jvp(&p, &v, &x.rows(), &mut y, &mut jv);
     mlp.gradient(&p, &x.rows(), &head, &mut grad, &mut sums, &mut work);
     mlp.gauss_newton(&p, &v, &x.rows(), &head, &mut out, &mut more, &mut work);
+    let (mut again, mut dx) = (vec![0.0; p.len()], vec![0.0; n * mlp.input()]);
+    mlp.gradient_with_inputs(&p, &x.rows(), &head, &mut again, &mut dx, &mut [0.0], &mut work);
+    assert!(again == grad);
     let curve = |first: usize, y: &[f32], ry: &mut [f32], dy: &mut [f32]| {
         for (i, ((y, ry), dy)) in y.iter().zip(ry).zip(dy).enumerate() {
             *dy = y * 0.7 + (first + i) as f32 * 0.01;
@@ -35,9 +38,6 @@ fn everything(mlp: &Mlp, n: usize) -> Vec<u32> {
     };
     let mut curved = vec![0.0; p.len()];
     mlp.hessian_vector(&p, &v, &x.rows(), &curve, &mut curved, &mut work);
-    let (mut again, mut dx) = (vec![0.0; p.len()], vec![0.0; n * mlp.input()]);
-    mlp.gradient_with_inputs(&p, &x.rows(), &head, &mut again, &mut dx, &mut [0.0], &mut work);
-    assert!(again == grad);
     let mut adam = Adam::new(p.len(), 0.9, 0.999, 1e-8);
     let mut stepped = p.clone();
     adam.step(&mut stepped, &grad, 3e-4);

@@ -107,11 +107,14 @@ fn waves(task: usize, x: &[f32], truth: &[f32], support: &[(f32, f32)], predicti
         format!("<g class=\"{colour}\" opacity=\"{strength:.2}\"><path class=\"line\" d=\"{}\"/></g>", path(y))
     };
     let lines: String = predictions.iter().enumerate().map(line).collect();
-    let dot = |(x, y): &(f32, f32)| {
-        let (x, y) = place(*x, *y);
-        format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>")
-    };
-    let dots = support.iter().map(dot).collect::<Vec<_>>().concat();
+    let dots: Vec<String> = support
+        .iter()
+        .map(|(x, y)| {
+            let (x, y) = place(*x, *y);
+            format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>")
+        })
+        .collect();
+    let dots = dots.concat();
     let error = |y: &[f32]| {
         let sum: f32 = y.iter().zip(truth).map(|(y, t)| (y - t) * (y - t)).sum();
         number(f64::from(sum) / y.len().max(1) as f64)
@@ -182,10 +185,10 @@ fn picture(left: usize, top: usize, side: usize, drawing: &[f32], tone: &str) ->
             x += run.max(1);
         }
     }
-    let ink = ink.concat();
     let frame = if tone.is_empty() { "stroke:var(--rule)" } else { "stroke:currentColor;stroke-width:1.4" };
     format!(
         "<g class=\"{tone}\" transform=\"translate({left} {top}) scale({SCALE})\">\
-         <rect width=\"{side}\" height=\"{side}\" style=\"fill:#fff;{frame}\"/><path d=\"{ink}\" style=\"fill:#111\"/></g>"
+         <rect width=\"{side}\" height=\"{side}\" style=\"fill:#fff;{frame}\"/><path d=\"{}\" style=\"fill:#111\"/></g>",
+        ink.concat()
     )
 }

@@ -70,6 +70,9 @@ const OTHERS: &[&str] = &[
     "Train/Step",
     "Train/Alpha",
     "Train/Exploration",
+    "Train/InnerLoss",
+    "Train/StepNorm",
+    "Train/Eps",
     "Loss/Q",
     "Value/Q",
     "Diagnose/RowRatio",
@@ -86,9 +89,6 @@ const OTHERS: &[&str] = &[
     "Options/K",
     "Options/LogProb",
     "Options/Accuracy",
-    "Train/InnerLoss",
-    "Train/StepNorm",
-    "Train/Eps",
     "Time/Examples",
     "Time/GFLOPS",
     "Time/Physics",
@@ -130,14 +130,11 @@ pub fn run_report(input: &RunReport) -> String {
 pub(super) fn header(input: &RunReport, title: &str) -> String {
     let seed = input.setting("seed");
     let seconds = input.metrics.iter().rev().find_map(|row| finite(row, "seconds"));
+    // A line of the records may stand for many.
+    let updates = input.metrics.iter().rev().find_map(|row| finite(row, "updates"));
     let facts = [
         Some(format!("{} {}", grouped(input.steps() as i64), steps_are(input))),
-        input
-            .metrics
-            .iter()
-            .rev()
-            .find_map(|row| finite(row, "updates"))
-            .map(|n| format!("{} updates", grouped(n as i64))),
+        updates.map(|n| format!("{} updates", grouped(n as i64))),
         seconds.map(duration),
         seed.map(|seed| format!("seed {}", escape(seed))),
         (!input.ending.is_empty()).then(|| escape(&input.ending)),

@@ -238,7 +238,7 @@ fn preqn_two_states(_: u64) -> Vec<f64> {
 }
 
 /// Kernels of fresh networks with one output on 256 normal inputs of 23 numbers: mean row ratios by activation (two layers of 64), of
-/// ReLU by depth (one and four layers of 64), and mean diagonals of ReLU by width (two layers of 32 and of 256).
+/// rectified ones by depth (one and four layers of 64), and mean diagonals of these by width (two layers of 32 and of 256).
 fn preqn_kernels(seed: u64) -> Vec<f64> {
     const ROWS: usize = 256;
     const INPUTS: usize = 23;

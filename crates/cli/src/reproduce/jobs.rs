@@ -34,16 +34,21 @@ pub fn folder_of(out: &Path, id: &str, seed: u64) -> PathBuf {
     out.join(format!("{id}-seed{seed}"))
 }
 
-impl Jobs<'_> {
-    /// Build each training once: what does not fit is refused, and what must be fetched is fetched, before the first step.
-    pub fn check(&self) -> Result<()> {
-        for planned in self.planned.iter().filter(|planned| planned.seed == 0) {
-            let built = Algorithm::find(&planned.plan.algorithm)?.trainee(&planned.plan, self.common.offline);
-            built.map_err(|error| error.at(format!("in the run `{}`", planned.id)))?;
-        }
-        Ok(())
+/// Build each training once: what does not fit is refused, and what must be fetched is fetched, before the first step. Runs whose data is not
+/// here are left out, with a line that says so.
+pub fn check(planned: &mut Vec<Planned>, common: Common) -> Result<()> {
+    let mut left_out = Vec::new();
+    for first in planned.iter().filter(|planned| planned.seed == 0) {
+        let Err(error) = Algorithm::find(&first.plan.algorithm)?.trainee(&first.plan, common.offline) else { continue };
+        let Some(needs) = &first.needs else { return Err(error.at(format!("in the run `{}`", first.id))) };
+        console::note(format!("the run `{}` is left out, for it needs {needs}: {}", first.id, error.what()));
+        left_out.push(first.id.clone());
     }
+    planned.retain(|planned| !left_out.contains(&planned.id));
+    Ok(())
+}
 
+impl Jobs<'_> {
     /// Train whatever is not yet trained. `Some` is how to leave, where a signal asked for it.
     pub fn run(&self) -> Result<Option<Code>> {
         let controls: Vec<Arc<Control>> = self.planned.iter().map(|_| Arc::default()).collect();

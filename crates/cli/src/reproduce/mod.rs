@@ -16,7 +16,7 @@ use tony_run::{RunFolder, Stat, stats};
 use crate::failure::{Code, Failure, Result};
 use crate::report::{self, Reproduction, RunReport};
 use crate::{Common, console};
-use jobs::{Jobs, folder_of};
+use jobs::{Jobs, check, folder_of};
 use measure::{Value, Verdict, curve};
 use recipe::{Budget, Claim, Recipe};
 
@@ -28,7 +28,7 @@ use recipe::{Budget, Claim, Recipe};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A paper (`empi`, `cpo`, `pid_lagrangian`, `surprise`), or a recipe file of your own (NAME.toml).
+    /// A paper (`empi`, `cpo`, `pid_lagrangian`, `surprise`, `preqn`, `valor`, `reptile`), or a recipe file of your own (NAME.toml).
     paper: String,
     /// How much to spend.
     #[arg(long, value_enum, default_value = "small")]
@@ -69,13 +69,13 @@ pub struct Judged {
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     let (recipe, text) = recipe::find(&args.paper)?;
     let seeds = args.seeds.map(NonZeroUsize::get);
-    let planned = recipe.plan(args.budget, seeds)?;
+    let mut planned = recipe.plan(args.budget, seeds)?;
     let budget = args.budget.name();
     let out =
         args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("reproduce-{}-{budget}", recipe.paper)));
+    check(&mut planned, common)?;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let jobs = Jobs { planned: &planned, out: &out, at_once: args.jobs.map_or(cores, NonZeroUsize::get), common };
-    jobs.check()?;
     claim_folder(&out, &text)?;
     if !common.json {
         console::print(format!(

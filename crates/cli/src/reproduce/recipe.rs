@@ -19,6 +19,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("surprise", include_str!("../../../../recipes/surprise.toml")),
     ("preqn", include_str!("../../../../recipes/preqn.toml")),
     ("valor", include_str!("../../../../recipes/valor.toml")),
+    #[cfg(feature = "meta")]
+    ("reptile", include_str!("../../../../recipes/reptile.toml")),
 ];
 
 /// How much may be spent.
@@ -83,6 +85,8 @@ pub struct Run {
     pub settings: Vec<String>,
     /// Seeds, where not the recipe's number.
     pub seeds: Option<usize>,
+    /// Data that not everybody has: without it the run is left out, and claims that need it are not run.
+    pub needs: Option<String>,
     /// What changes at the paper's own sizes.
     pub paper: Option<Larger>,
 }
@@ -155,6 +159,8 @@ pub struct Planned {
     pub seed: u64,
     /// Its settings.
     pub plan: Plan,
+    /// Data that not everybody has.
+    pub needs: Option<String>,
 }
 
 /// The recipe of a paper, or in a file; and its text.
@@ -267,7 +273,7 @@ impl Recipe {
                 words.extend([format!("steps={}", larger.steps.unwrap_or(steps)), format!("seed={seed}")]);
                 let layer = Layer::command_line(&words).map_err(|error| place(error.into()))?;
                 let plan = algorithm.resolve(env, &[layer]).map_err(place)?;
-                planned.push(Planned { id: run.id.clone(), seed, plan });
+                planned.push(Planned { id: run.id.clone(), seed, plan, needs: run.needs.clone() });
             }
         }
         planned.sort_by_key(|planned| planned.seed);

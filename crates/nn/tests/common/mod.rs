@@ -41,21 +41,21 @@ pub fn plain_gradient(mlp: &Mlp, params: &[f64], rows: &[Vec<f64>], slope: &dyn 
         .collect();
     let mut grad = vec![0.0; params.len()];
     for (row, x) in rows.iter().enumerate() {
-        let (mut activations, mut slopes) = (vec![x.clone()], vec![Vec::new()]);
+        let (mut activations, mut before) = (vec![x.clone()], vec![x.clone()]);
         for (l, s) in sizes.windows(2).enumerate() {
             let a = &activations[l];
             let (weights, bias) = params[starts[l]..].split_at(s[0] * s[1]);
-            let z = |o: usize| (0..s[0]).fold(bias[o], |sum, i| sum + a[i] * weights[i * s[1] + o]);
+            let z = (0..s[1]).map(|o| (0..s[0]).fold(bias[o], |sum, i| sum + a[i] * weights[i * s[1] + o]));
             let hidden = l + 2 < sizes.len();
             let activate = |z: f64| match mlp.activation() {
-                Activation::Tanh if hidden => (libm::tanh(z), 1.0 - libm::tanh(z).powi(2)),
-                Activation::Relu if hidden => (z.max(0.0), f64::from(u8::from(z > 0.0))),
-                Activation::Sin if hidden => (libm::sin(z), libm::cos(z)),
-                _ => (z, 1.0),
+                Activation::Tanh if hidden => libm::tanh(z),
+                Activation::Relu if hidden => z.max(0.0),
+                Activation::Sin if hidden => libm::sin(z),
+                _ => z,
             };
-            let (a, slope) = (0..s[1]).map(|o| activate(z(o))).unzip();
-            activations.push(a);
-            slopes.push(slope);
+            let z: Vec<f64> = z.collect();
+            before.push(z.clone());
+            activations.push(z.into_iter().map(activate).collect());
         }
         let last = sizes.len() - 1;
         let outputs = activations[last].iter().enumerate();
@@ -68,11 +68,16 @@ pub fn plain_gradient(mlp: &Mlp, params: &[f64], rows: &[Vec<f64>], slope: &dyn 
                 }
                 grad[starts[l] + inputs * outputs + o] += d;
             }
-            let below = |(i, slope): (usize, &f64)| {
-                slope * (0..outputs).map(|o| d[o] * params[starts[l] + i * outputs + o]).sum::<f64>()
+            let below = |(i, a): (usize, &f64)| {
+                let g: f64 = (0..outputs).map(|o| d[o] * params[starts[l] + i * outputs + o]).sum();
+                match mlp.activation() {
+                    Activation::Tanh => g * (1.0 - a * a),
+                    Activation::Relu => g * f64::from(u8::from(*a > 0.0)),
+                    Activation::Sin => g * libm::cos(before[l][i]),
+                }
             };
             if l > 0 {
-                d = slopes[l].iter().enumerate().map(below).collect();
+                d = activations[l].iter().enumerate().map(below).collect();
             }
         }
     }
