@@ -23,7 +23,7 @@ fn oracle() -> Vec<Value> {
     match std::fs::read_to_string(&shared) {
         Ok(text) => all.push(serde_json::from_str(&text).unwrap()),
         Err(_) => {
-            eprintln!("skipped: the full oracle reptile_taylor.json is not here; its committed extract was checked")
+            eprintln!("skipped: the full oracle reptile_taylor.json is not here; its committed extract was checked");
         }
     }
     all

@@ -133,7 +133,7 @@ fn characters_are_learned_from_few_drawings() {
         steps(&mut trainer, 120, 120);
         let scores = trainer.evaluate(5, 60).unwrap();
         let both = |i: usize| mean(&scores, |score| score.both.unwrap()[i]);
-        println!("{more:?}: before {}, after {}, {}", mean(&scores, |s| s.before), both(0), both(1));
+        eprintln!("{more:?}: before {}, after {}, {}", mean(&scores, |s| s.before), both(0), both(1));
         [both(0), both(1)]
     };
     let reptile = trained(&["inner.steps=5"]);
@@ -151,7 +151,7 @@ fn sine_waves_are_learned_as_by_the_reference() {
         let all = plan(algorithm, "sine", words).get("steps").unwrap().parse().unwrap();
         steps(&mut trainer, all, all);
         let scores = trainer.evaluate(0, 200).unwrap();
-        println!("{algorithm} {words:?}: {:.3}, median {:.3}", mean(&scores, |s| s.after), median(&scores));
+        eprintln!("{algorithm} {words:?}: {:.3}, median {:.3}", mean(&scores, |s| s.after), median(&scores));
         (mean(&scores, |s| s.after), median(&scores))
     };
     // The reference: means 0.108 to 0.169, medians 0.046 to 0.068 (three seeds).
@@ -176,7 +176,7 @@ fn more_gradients_are_better_and_the_first_alone_is_useless() {
         let mut trainer = on_sine("reptile", &words);
         steps(&mut trainer, 3000, 3000);
         let error = mean(&trainer.evaluate(0, 100).unwrap(), |score| score.after);
-        println!("{words:?}: {error:.3}");
+        eprintln!("{words:?}: {error:.3}");
         error
     };
     let first = trained(&["inner.steps=1"]);
