@@ -187,7 +187,7 @@ fn difference_products_are_near_hessian_products() {
             size += expected.powi(2);
         }
         let error = (error / size).sqrt();
-        println!("{:?}: {error:.1e} of |Hv|", net.shape());
+        eprintln!("{:?}: {error:.1e} of |Hv|", net.shape());
         // Measured: 1.5e-3 to 6e-3, the rounding of two gradients over the length of the step.
         assert!(error < 0.02, "{:?}: {error}", net.shape());
     }
