@@ -56,11 +56,12 @@ fn files(root: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
     }
 }
 
-/// The workspace: its crates, and the files beside them.
+/// The workspace: its crates, the recipes that are built in, and the files beside them.
 fn workspace() -> BTreeMap<PathBuf, Vec<u8>> {
     let root = root();
     let mut found = BTreeMap::new();
     files(&root, &root.join("crates"), &mut found);
+    files(&root, &root.join("recipes"), &mut found);
     for entry in std::fs::read_dir(&root).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
         found.insert(entry.file_name().into(), std::fs::read(entry.path()).unwrap());
     }
