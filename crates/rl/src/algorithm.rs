@@ -86,6 +86,28 @@ macro_rules! learner_accessors {
 }
 pub(crate) use learner_accessors;
 
+/// The accessors of an [`Algorithm`] whose field `actor` acts and whose field `experience` holds a replay.
+macro_rules! experience_accessors {
+    () => {
+        fn actor(&self) -> &dyn crate::policy::Actor {
+            &self.actor
+        }
+
+        fn actor_mut(&mut self) -> &mut dyn crate::policy::Actor {
+            &mut self.actor
+        }
+
+        fn replay(&self) -> Option<&crate::replay::Replay> {
+            Some(&self.experience.replay)
+        }
+
+        fn replay_mut(&mut self) -> Option<&mut crate::replay::Replay> {
+            Some(&mut self.experience.replay)
+        }
+    };
+}
+pub(crate) use experience_accessors;
+
 /// The accessors of an [`Algorithm`] that wraps the one in its field `inner`.
 macro_rules! wrapper_accessors {
     () => {

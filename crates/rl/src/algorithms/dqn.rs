@@ -17,12 +17,10 @@
 use tony_run::{Archive, Metrics, Plan, Settings, settings};
 
 use super::{Entry, Preset};
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, experience_accessors};
 use crate::diagnose::Diagnosis;
 use crate::net_actor::{Head, NetActor};
 use crate::off_policy::{self, Experience, Net, load_target, mean, nothing_on_policy, save_target, td_targets};
-use crate::policy::Actor;
-use crate::replay::Replay;
 use crate::rollout::Rollout;
 use crate::{Result, train};
 
@@ -127,21 +125,7 @@ impl Algorithm for Dqn {
         Ok(())
     }
 
-    fn actor(&self) -> &dyn Actor {
-        &self.actor
-    }
-
-    fn actor_mut(&mut self) -> &mut dyn Actor {
-        &mut self.actor
-    }
-
-    fn replay(&self) -> Option<&Replay> {
-        Some(&self.experience.replay)
-    }
-
-    fn replay_mut(&mut self) -> Option<&mut Replay> {
-        Some(&mut self.experience.replay)
-    }
+    experience_accessors!();
 
     fn save(&self, archive: &mut Archive) -> Result<()> {
         if let Head::Greedy(epsilon) = self.actor.head {

@@ -19,12 +19,10 @@ use tony_nn::Cholesky;
 use tony_run::{Archive, Metrics, Plan, Settings, settings};
 
 use super::{Entry, Preset};
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, experience_accessors};
 use crate::diagnose::{Diagnosis, Kernel, cosine, difference, inner};
 use crate::net_actor::{Head, NetActor};
 use crate::off_policy::{self, Experience, Net, ascend, beside, mean, nothing_on_policy, td_targets};
-use crate::policy::Actor;
-use crate::replay::Replay;
 use crate::rollout::Rollout;
 use crate::{Error, Result, train};
 
@@ -146,21 +144,7 @@ impl Algorithm for PreQn {
         Ok(())
     }
 
-    fn actor(&self) -> &dyn Actor {
-        &self.actor
-    }
-
-    fn actor_mut(&mut self) -> &mut dyn Actor {
-        &mut self.actor
-    }
-
-    fn replay(&self) -> Option<&Replay> {
-        Some(&self.experience.replay)
-    }
-
-    fn replay_mut(&mut self) -> Option<&mut Replay> {
-        Some(&mut self.experience.replay)
-    }
+    experience_accessors!();
 
     fn save(&self, archive: &mut Archive) -> Result<()> {
         self.policy.save(archive)?;

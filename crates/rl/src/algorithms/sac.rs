@@ -18,15 +18,13 @@ use tony_nn::{Adam, polyak, squashed};
 use tony_run::{Archive, Metrics, Plan, Settings, settings};
 
 use super::{Entry, Preset};
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, experience_accessors};
 use crate::critic::{load_adam, save_adam};
 use crate::diagnose::Diagnosis;
 use crate::net_actor::{Head, NetActor};
 use crate::off_policy::{
     self, Experience, Net, beside, fit, last_columns, load_target, mean, save_target, smaller, td_targets,
 };
-use crate::policy::Actor;
-use crate::replay::Replay;
 use crate::rollout::Rollout;
 use crate::{Result, train};
 
@@ -167,21 +165,7 @@ impl Algorithm for Sac {
         Ok(())
     }
 
-    fn actor(&self) -> &dyn Actor {
-        &self.actor
-    }
-
-    fn actor_mut(&mut self) -> &mut dyn Actor {
-        &mut self.actor
-    }
-
-    fn replay(&self) -> Option<&Replay> {
-        Some(&self.experience.replay)
-    }
-
-    fn replay_mut(&mut self) -> Option<&mut Replay> {
-        Some(&mut self.experience.replay)
-    }
+    experience_accessors!();
 
     fn save(&self, archive: &mut Archive) -> Result<()> {
         self.policy.save(archive)?;
