@@ -1,6 +1,6 @@
 //! [`NetActor`]: what off-policy algorithms act with, a network and a way to explore.
 //!
-//! Actions of a box are computed in the cube `[-1, 1]^d` and then stretched to the bounds.
+//! Actions of a box are computed in the cube `[-1, 1]^d` and then stretched to the bounds; observations may be multiplied by fixed factors.
 
 use tony_env::Spec;
 use tony_env::space::Space;
@@ -37,19 +37,32 @@ pub struct NetActor {
     scale: Scale,
 }
 
-/// From the cube `[-1, 1]^d` to the bounds of a box and back.
+/// Between the numbers of a task and those of the networks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scale {
+    /// Middle and half width of a box of actions; nothing for discrete ones.
     centre: Vec<f32>,
     half: Vec<f32>,
+    /// What each number of an observation is multiplied by; nothing: by 1.
+    obs: Vec<f32>,
 }
 
 impl Scale {
-    /// Of this action space; nothing for discrete actions.
-    pub fn new(space: &Space) -> Self {
-        let Space::Box { low, high } = space else { return Self::default() };
+    /// For these actions, and factors of the numbers of an observation, if any.
+    pub fn new(space: &Space, obs: &[f64]) -> Self {
+        let obs = obs.iter().map(|factor| *factor as f32).collect();
+        let Space::Box { low, high } = space else { return Self { obs, ..Self::default() } };
         let of = |f: fn((&f64, &f64)) -> f64| low.iter().zip(high).map(|bounds| f(bounds) as f32).collect();
-        Self { centre: of(|(l, h)| 0.5 * (h + l)), half: of(|(l, h)| 0.5 * (h - l)) }
+        Self { centre: of(|(l, h)| 0.5 * (h + l)), half: of(|(l, h)| 0.5 * (h - l)), obs }
+    }
+
+    /// Rows of observations as networks see them, in place.
+    pub fn observe(&self, obs: &mut [f32]) {
+        if !self.obs.is_empty() {
+            for row in obs.chunks_exact_mut(self.obs.len()) {
+                row.iter_mut().zip(&self.obs).for_each(|(x, factor)| *x *= factor);
+            }
+        }
     }
 
     /// Rows of the cube to rows of the box, in place.
@@ -97,8 +110,8 @@ impl NetActor {
     }
 
     /// An actor with these parameters, which begins by exploring `uniform`ly or not.
-    pub fn new(net: Mlp, params: Vec<f32>, head: Head, uniform: bool, space: &Space) -> Self {
-        Self { net, params, head, uniform, scale: Scale::new(space) }
+    pub fn new(net: Mlp, params: Vec<f32>, head: Head, uniform: bool, scale: Scale) -> Self {
+        Self { net, params, head, uniform, scale }
     }
 
     /// An actor of the shape that `archive` describes; see [`Actor::save`].
@@ -121,13 +134,16 @@ impl NetActor {
             });
         }
         let net = Mlp::new(&sizes, Nonlinearity::named(archive.note("activation")).activation())?;
-        let mut actor = Self::new(net, Vec::new(), head, false, &spec.action);
-        actor.params = vec![0.0; actor.net.num_params()];
+        let params = vec![0.0; net.num_params()];
+        let mut actor = Self::new(net, params, head, false, Scale::new(&spec.action, &[]));
+        if archive.shape(OBS_SCALE).is_some() {
+            actor.scale.obs = archive.f32(OBS_SCALE, &[spec.obs_dim])?;
+        }
         actor.load(archive)?;
         Ok(actor)
     }
 
-    /// Actions of the cube for observations `[rows, obs_dim]`, by other parameters than its own where those are given.
+    /// Actions of the cube for observations `[rows, obs_dim]` as networks see them, by these parameters.
     pub fn actions(&self, params: &[f32], obs: &[f32]) -> Vec<f32> {
         let rows = Rows::all(obs, self.net.input());
         let mut act = vec![0.0; rows.len() * self.net.output()];
@@ -137,9 +153,13 @@ impl NetActor {
     }
 
     fn output<'s>(&self, obs: &[f32], scratch: &'s mut Scratch) -> &'s [f32] {
-        scratch.output.resize(self.net.output(), 0.0);
-        self.net.forward_row(&self.params, obs, &mut scratch.output, &mut scratch.net);
-        &scratch.output
+        let Scratch { input, output, net, .. } = scratch;
+        input.clear();
+        input.extend_from_slice(obs);
+        self.scale.observe(input);
+        output.resize(self.net.output(), 0.0);
+        self.net.forward_row(&self.params, input, output, net);
+        output
     }
 }
 
@@ -192,6 +212,9 @@ impl Actor for NetActor {
         let sizes: Vec<u64> = self.net.sizes().iter().map(|&n| n as u64).collect();
         archive.put_u64("policy.sizes", &[sizes.len()], &sizes)?;
         archive.put_f32("policy.params", &[self.params.len()], &self.params)?;
+        if !self.scale.obs.is_empty() {
+            archive.put_f32(OBS_SCALE, &[self.scale.obs.len()], &self.scale.obs)?;
+        }
         archive.set_note("kind", KIND);
         archive.set_note(
             "head",
@@ -213,6 +236,8 @@ impl Actor for NetActor {
 
 /// The note `kind` of its archives.
 pub const KIND: &str = "net";
+/// Factors of the numbers of an observation in its archives, where it has some.
+const OBS_SCALE: &str = "policy.obs_scale";
 
 #[cfg(test)]
 mod tests {
@@ -228,7 +253,7 @@ mod tests {
         let net = Mlp::new(&[3, 8, outputs], Activation::Sin).unwrap();
         let mut params = vec![0.0; net.num_params()];
         net.init(&mut params, Init::KaimingUniform, &mut Stream::new(0, "init", 0));
-        NetActor::new(net, params, head, false, action)
+        NetActor::new(net, params, head, false, Scale::new(action, &[0.5, 1.0, -2.0]))
     }
 
     fn skewed() -> Space {
@@ -278,7 +303,7 @@ mod tests {
             (skewed(), Head::Squashed),
             (Space::Discrete { n: 4 }, Head::Greedy(0.1)),
         ] {
-            let (actor, spec) = (actor(&space, head), spec(space));
+            let (mut actor, spec) = (actor(&space, head), spec(space));
             let mut archive = Archive::new();
             actor.save(&mut archive).unwrap();
             let again = NetActor::from_archive(&archive, &spec).unwrap();
@@ -288,6 +313,9 @@ mod tests {
                 actor.mode(&[0.3, 0.2, -0.7], &mut [], &mut act[..len], &mut Scratch::default());
             }
             assert_eq!(acts[0], acts[1]);
+            actor.scale.obs.clear();
+            actor.mode(&[0.15, 0.2, 1.4], &mut [], &mut acts[1][..len], &mut Scratch::default());
+            assert_eq!(acts[0], acts[1], "the network sees products");
             let other = Spec { obs_dim: 4, ..spec };
             assert!(
                 NetActor::from_archive(&archive, &other)
@@ -312,7 +340,7 @@ mod tests {
 
     #[test]
     fn shrinking_undoes_stretching() {
-        let scale = Scale::new(&skewed());
+        let scale = Scale::new(&skewed(), &[]);
         let mut act = [-1.0, 1.0, 0.5, -0.25];
         scale.stretch(&mut act);
         assert_eq!(act, [-1.0, 4.0, 2.0, 2.75]);

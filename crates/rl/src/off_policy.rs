@@ -7,7 +7,7 @@ use tony_run::{Archive, Metrics, Plan, settings};
 
 use crate::actor_critic::{Nonlinearity, check_widths};
 use crate::critic::{load_adam, save_adam};
-use crate::net_actor::Scale;
+use crate::net_actor::{Head, NetActor, Scale};
 use crate::replay::{Minibatch, Replay};
 use crate::rollout::Rollout;
 use crate::{Error, Result, train};
@@ -19,6 +19,11 @@ settings! {
         "hidden" hidden: Vec<usize> = vec![256, 256];
         /// Non-linearity: tanh, relu or sin.
         "activation" activation: Nonlinearity = Nonlinearity::Relu;
+        /// The policy's, where it is another one than the critics'.
+        "policy.activation" policy_activation: Option<Nonlinearity> = None;
+        /// What each number of an observation is multiplied by before the networks see it; a single one: all of them. Gymnasium's Pendulum tells
+        /// up to 8 rad/s: obs.scale=1,1,0.125.
+        "obs.scale" obs_scale: Vec<f64> = vec![1.0];
         /// Discount of rewards.
         "gamma" gamma: f64 = 0.99, (0.0..=1.0);
         /// Rows of experience that are kept; an episode's end takes one of its own. Memory is taken as it fills.
@@ -35,13 +40,20 @@ settings! {
     }
 }
 
+impl Config {
+    /// Non-linearity of the policy.
+    pub fn policy_activation(&self) -> Nonlinearity {
+        self.policy_activation.unwrap_or(self.activation)
+    }
+}
+
 /// Experience, what was last drawn from it, and the counters that random streams follow.
 pub struct Experience {
     /// Settings.
     pub config: Config,
     /// Everything that is remembered.
     pub replay: Replay,
-    /// The present minibatch; actions of a box in the cube `[-1, 1]^d`.
+    /// The present minibatch as networks see it: observations scaled, actions of a box in the cube `[-1, 1]^d`.
     pub batch: Minibatch,
     /// Gradient steps so far.
     pub taken: u64,
@@ -64,6 +76,7 @@ impl Experience {
                 hint: "a larger replay, or a smaller minibatch".to_owned(),
             });
         }
+        let scale = Scale::new(&spec.action, &factors(&config.obs_scale, spec)?);
         let replay = Replay::new(&spec.name, spec.obs_dim, spec.action.row_len(), run.envs, config.replay);
         Ok(Self {
             config,
@@ -71,11 +84,16 @@ impl Experience {
             batch: Minibatch::default(),
             taken: 0,
             largest_reward: 0.0,
-            scale: Scale::new(&spec.action),
+            scale,
             seed,
             steps: 0,
             log_updates: run.log_updates,
         })
+    }
+
+    /// What acts by `net`, at first uniformly.
+    pub fn actor(&self, net: &Net, head: Head) -> NetActor {
+        NetActor::new(net.mlp.clone(), net.params.clone(), head, true, self.scale.clone())
     }
 
     /// Remember a batch; returns how many gradient steps are due.
@@ -107,6 +125,8 @@ impl Experience {
         let mut stream = self.stream("replay");
         self.replay.sample(self.config.minibatch, &mut stream, &mut self.batch);
         self.scale.shrink(&mut self.batch.act);
+        self.scale.observe(&mut self.batch.obs);
+        self.scale.observe(&mut self.batch.next_obs);
     }
 
     /// The random numbers of the present gradient step that are called so.
@@ -141,6 +161,20 @@ impl Experience {
     }
 }
 
+/// A factor for each number of an observation; none where all are 1.
+fn factors(given: &[f64], spec: &Spec) -> Result<Vec<f64>> {
+    if given.iter().any(|factor| !factor.is_finite() || *factor == 0.0) || ![1, spec.obs_dim].contains(&given.len()) {
+        return Err(Error::Invalid {
+            what: format!("obs.scale = {given:?} does not fit the observations of {}", spec.name),
+            hint: format!("give one factor for all, or {} of them, none 0", spec.obs_dim),
+        });
+    }
+    if given.iter().all(|factor| *factor == 1.0) {
+        return Ok(Vec::new());
+    }
+    Ok(given.iter().copied().cycle().take(spec.obs_dim).collect())
+}
+
 /// A network with its optimiser and the minibatch that last went through it.
 #[derive(Debug)]
 pub struct Net {
@@ -159,8 +193,8 @@ pub struct Net {
 
 impl Net {
     /// A network of these sizes; initial weights as `PyTorch`'s layers begin, from the stream `init.NAME`.
-    pub fn new(name: &'static str, sizes: &[usize], config: &Config, seed: u64) -> Result<Self> {
-        let mlp = Mlp::new(sizes, config.activation.activation())?;
+    pub fn new(name: &'static str, sizes: &[usize], activation: Nonlinearity, seed: u64) -> Result<Self> {
+        let mlp = Mlp::new(sizes, activation.activation())?;
         let n = mlp.num_params();
         let mut params = vec![0.0; n];
         mlp.init(&mut params, Init::KaimingUniform, &mut Stream::new(seed, &format!("init.{name}"), 0));

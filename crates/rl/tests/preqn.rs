@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tony_nn::{Rows, Trace};
 use tony_random::Stream;
-use tony_rl::algorithms::preqn::{Config, precondition, search};
+use tony_rl::actor_critic::Nonlinearity;
+use tony_rl::algorithms::preqn::{Config, precondition, search, step};
 use tony_rl::diagnose::{Kernel, cosine, inner};
-use tony_rl::off_policy::{self, Net, ascend, td_targets};
+use tony_rl::off_policy::{Net, ascend, td_targets};
 use tony_rl::replay::Minibatch;
 
 /// The committed extract, then, where it is at hand, the whole oracle.
@@ -246,8 +247,7 @@ fn a_singular_kernel_has_the_shortest_solution_and_never_a_nan() {
 
 /// A network of the crate with the oracle's parameters, whose layers hold `W` by inputs.
 fn network(world: &World) -> Net {
-    let config = off_policy::Config { activation: tony_rl::actor_critic::Nonlinearity::Sin, ..Default::default() };
-    let mut net = Net::new("q", &[INPUTS, UNITS, 1], &config, 0).unwrap();
+    let mut net = Net::new("q", &[INPUTS, UNITS, 1], Nonlinearity::Sin, 0).unwrap();
     let (w1, b1, w2, b2) = world.critic.parts();
     let by_input = (0..INPUTS).flat_map(|i| (0..UNITS).map(move |k| w1[k * INPUTS + i]));
     let all = by_input.chain(b1.iter().copied()).chain(w2.iter().copied()).chain([b2]);
@@ -281,11 +281,14 @@ fn the_networks_own_kernel_and_step_are_the_oracle_s() {
         close("kernel", &kernel, &world.k, 1e-6);
         let solution = precondition(Kernel { k: &kernel, n: 4 }, &world.delta, 1e-6).unwrap();
         close("Z", &solution.z, &numbers(&main["Z"]), 1e-4);
-        let z: Vec<f32> = solution.z.iter().map(|z| *z as f32).collect();
-        net.trace.gradient(&net.mlp, Some(&z), &mut net.grad);
-        let moved: Vec<f32> = net.params.iter().zip(&net.grad).map(|(p, g)| p + 0.05 * g).collect();
-        let after: Vec<f64> = net.outputs(&moved, &x).iter().map(|q| f64::from(*q)).collect();
+        // The step that training takes, whole: Z / b or an optimiser's scale would end elsewhere.
+        let delta: Vec<f64> = targets.iter().zip(&values).map(|(t, q)| f64::from(t - q)).collect();
+        let config = Config { alpha: 0.05, ..Config::default() };
+        let (_, found) = step(&mut net, &x, &values, &delta, &mut kernel, &config).unwrap();
         let wanted = main["rows"].as_array().unwrap().iter().find(|row| number(&row["alpha"]) == 0.05).unwrap();
+        assert_eq!(found.share, Some(0.05));
+        close("cosine", &[found.first], &[number(&wanted["cos_preqn"])], 1e-5);
+        let after: Vec<f64> = net.outputs(&net.params, &x).iter().map(|q| f64::from(*q)).collect();
         close("values after", &after, &numbers(&wanted["q_after"]), 1e-5);
     }
 }
@@ -295,8 +298,7 @@ fn the_policy_s_gradient_is_the_oracle_s() {
     for oracle in oracles() {
         let main = &oracle["main"];
         let world = World::new(main);
-        let config = off_policy::Config::default();
-        let mut policy = Net::new("policy", &[2, 1], &config, 0).unwrap();
+        let mut policy = Net::new("policy", &[2, 1], Nonlinearity::Relu, 0).unwrap();
         policy.params = [numbers(&main["Wp"]), numbers(&main["bp"])].concat().iter().map(|p| *p as f32).collect();
         let obs: Vec<f32> = numbers(&main["obs"]).iter().map(|x| *x as f32).collect();
         let objective = ascend(&mut policy, &mut network(&world), &obs, 0.0).unwrap();

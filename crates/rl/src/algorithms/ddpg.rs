@@ -68,9 +68,9 @@ pub(super) const ENTRY: Entry = Entry {
         let outputs = NetActor::outputs("ddpg", spec, head)?;
         let experience = Experience::new(plan, spec, seed)?;
         let sizes = |input: usize, output: usize| [&[input], experience.config.hidden.as_slice(), &[output]].concat();
-        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), &experience.config, seed)?;
-        let q = Net::new("q", &sizes(spec.obs_dim + outputs, 1), &experience.config, seed)?;
-        let actor = NetActor::new(policy.mlp.clone(), policy.params.clone(), head, true, &spec.action);
+        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?;
+        let q = Net::new("q", &sizes(spec.obs_dim + outputs, 1), experience.config.activation, seed)?;
+        let actor = experience.actor(&policy, head);
         let (policy_target, q_target) = (policy.params.clone(), q.params.clone());
         Ok(Box::new(Ddpg { experience, config, actor, policy, policy_target, q, q_target }))
     },

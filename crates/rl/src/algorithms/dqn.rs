@@ -22,7 +22,7 @@ use crate::diagnose::Diagnosis;
 use crate::net_actor::{Head, NetActor};
 use crate::off_policy::{self, Experience, Net, load_target, mean, nothing_on_policy, save_target, td_targets};
 use crate::rollout::Rollout;
-use crate::{Result, train};
+use crate::{Error, Result, train};
 
 settings! {
     /// DQN
@@ -75,9 +75,15 @@ pub(super) const ENTRY: Entry = Entry {
         let head = Head::Greedy(config.start);
         let outputs = NetActor::outputs("dqn", spec, head)?;
         let experience = Experience::new(plan, spec, seed)?;
+        if experience.config.policy_activation.is_some() {
+            return Err(Error::Invalid {
+                what: "policy.activation is of a policy beside its critics, and dqn has none".to_owned(),
+                hint: "leave it out; activation= is the critic's".to_owned(),
+            });
+        }
         let sizes = [&[spec.obs_dim], experience.config.hidden.as_slice(), &[outputs]].concat();
-        let q = Net::new("q", &sizes, &experience.config, seed)?;
-        let actor = NetActor::new(q.mlp.clone(), q.params.clone(), head, true, &spec.action);
+        let q = Net::new("q", &sizes, experience.config.activation, seed)?;
+        let actor = experience.actor(&q, head);
         let target = q.params.clone();
         Ok(Box::new(Dqn { experience, config, actor, q, target }))
     },

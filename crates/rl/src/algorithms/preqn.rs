@@ -12,7 +12,7 @@
 //! | `alpha`, `eta` | `alpha`, `eta` |
 //! | `delta` | `delta`: the present network's target minus its value; the target is not differentiated |
 //! | `K`, `Z` | `Trace::kernel`, [`precondition`] |
-//! | `theta' = theta + alpha sum_i Z_i grad Q_i` | [`search`] along `Trace::gradient(Z)`: no `1/b`, for `alpha` is a share of `delta` |
+//! | `theta' = theta + alpha sum_i Z_i grad Q_i` | [`step`]: no `1/b`, for `alpha` is a share of `delta` |
 //! | `cos(Q' - Q, T*Q - Q) >= eta` | the acceptance in [`search`], by `diagnose::cosine` |
 
 use tony_nn::Cholesky;
@@ -83,9 +83,9 @@ pub(super) const ENTRY: Entry = Entry {
             });
         }
         let sizes = |input: usize, output: usize| [&[input], experience.config.hidden.as_slice(), &[output]].concat();
-        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), &experience.config, seed)?;
-        let q = Net::new("q", &sizes(spec.obs_dim + outputs, 1), &experience.config, seed)?;
-        let actor = NetActor::new(policy.mlp.clone(), policy.params.clone(), head, true, &spec.action);
+        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?;
+        let q = Net::new("q", &sizes(spec.obs_dim + outputs, 1), experience.config.activation, seed)?;
+        let actor = experience.actor(&policy, head);
         let kernel = vec![0.0; experience.config.minibatch.pow(2)];
         Ok(Box::new(PreQn { experience, config, actor, policy, q, kernel }))
     },
@@ -95,7 +95,7 @@ impl Algorithm for PreQn {
     fn update(&mut self, rollout: &Rollout, metrics: &mut Metrics) -> Result<()> {
         let Self { experience, config, actor, policy, q, kernel } = self;
         let (due, gamma) = (experience.add(rollout), experience.config.gamma);
-        for step in 0..due {
+        for number in 0..due {
             experience.draw();
             let (batch, rows) = (&experience.batch, experience.batch.rows());
             let next_act = actor.actions(&policy.params, &batch.next_obs);
@@ -103,28 +103,16 @@ impl Algorithm for PreQn {
             let targets = td_targets(batch, gamma, &next);
             let x = beside(&batch.obs, &batch.act, rows);
             let diagnosis =
-                experience.diagnoses(rollout, step, due).then(|| Diagnosis::before(q, &x, vec![1.0; rows], &targets));
+                experience.diagnoses(rollout, number, due).then(|| Diagnosis::before(q, &x, vec![1.0; rows], &targets));
 
             let values = q.forward(&x);
             let delta = difference(&targets, &values);
             if let Some(row) = delta.iter().position(|delta| !delta.is_finite()) {
                 return Err(Error::non_finite("temporal-difference error".to_owned(), row));
             }
-            q.backward(&vec![1.0; rows]);
-            q.trace.kernel(&q.mlp, kernel);
+            let stepped = step(q, &x, &values, &delta, kernel, config);
             let mut taken = None;
-            if let Some(solution) = precondition(Kernel { k: kernel, n: rows }, &delta, config.damping) {
-                let z: Vec<f32> = solution.z.iter().map(|z| *z as f32).collect();
-                q.trace.gradient(&q.mlp, Some(&z), &mut q.grad);
-                let (origin, direction) = (q.params.clone(), q.grad.clone());
-                let found = search(config, |share| {
-                    let moved = origin.iter().zip(&direction).map(|(p, d)| p + share as f32 * d);
-                    q.params.iter_mut().zip(moved).for_each(|(p, moved)| *p = moved);
-                    cosine(&difference(&q.outputs(&q.params, &x), &values), &delta)
-                });
-                if found.share.is_none() {
-                    q.params.copy_from_slice(&origin);
-                }
+            if let Some((solution, found)) = stepped {
                 taken = found.share;
                 metrics.put("Train/Alignment", found.first.is_finite().then_some(found.first));
                 metrics.set("Train/SolveResidual", solution.residual);
@@ -159,6 +147,33 @@ impl Algorithm for PreQn {
         self.actor.uniform = self.experience.warming_up();
         Ok(())
     }
+}
+
+/// Move the values of `q` at the rows `x`, through which it has just gone forward to `values`, straight towards `values + delta`: along `J' Z`
+/// with `K Z = delta`, as far as the line search goes. `None`: there is no direction. Parameters stay where no trial is accepted.
+pub fn step(
+    q: &mut Net,
+    x: &[f32],
+    values: &[f32],
+    delta: &[f64],
+    kernel: &mut [f64],
+    config: &Config,
+) -> Option<(Solution, Found)> {
+    q.backward(&vec![1.0; values.len()]);
+    q.trace.kernel(&q.mlp, kernel);
+    let solution = precondition(Kernel { k: kernel, n: values.len() }, delta, config.damping)?;
+    let z: Vec<f32> = solution.z.iter().map(|z| *z as f32).collect();
+    q.trace.gradient(&q.mlp, Some(&z), &mut q.grad);
+    let (origin, direction) = (q.params.clone(), q.grad.clone());
+    let found = search(config, |share| {
+        let moved = origin.iter().zip(&direction).map(|(p, d)| p + share as f32 * d);
+        q.params.iter_mut().zip(moved).for_each(|(p, moved)| *p = moved);
+        cosine(&difference(&q.outputs(&q.params, x), values), delta)
+    });
+    if found.share.is_none() {
+        q.params.copy_from_slice(&origin);
+    }
+    Some((solution, found))
 }
 
 /// A solution of `K Z = delta`.

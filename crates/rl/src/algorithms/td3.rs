@@ -74,10 +74,10 @@ pub(super) const ENTRY: Entry = Entry {
         let outputs = NetActor::outputs("td3", spec, head)?;
         let experience = Experience::new(plan, spec, seed)?;
         let sizes = |input: usize, output: usize| [&[input], experience.config.hidden.as_slice(), &[output]].concat();
-        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), &experience.config, seed)?;
-        let critic = |name| Net::new(name, &sizes(spec.obs_dim + outputs, 1), &experience.config, seed);
+        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?;
+        let critic = |name| Net::new(name, &sizes(spec.obs_dim + outputs, 1), experience.config.activation, seed);
         let critics = [critic("q1")?, critic("q2")?];
-        let actor = NetActor::new(policy.mlp.clone(), policy.params.clone(), head, true, &spec.action);
+        let actor = experience.actor(&policy, head);
         let critic_targets = [critics[0].params.clone(), critics[1].params.clone()];
         let policy_target = policy.params.clone();
         Ok(Box::new(Td3 { experience, config, actor, policy, policy_target, critics, critic_targets }))
