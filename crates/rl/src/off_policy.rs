@@ -1,7 +1,7 @@
 //! What the off-policy algorithms share: experience with its counters, and a network that learns by Adam.
 
 use tony_env::Spec;
-use tony_nn::{Adam, Init, Mlp, Rows, Trace};
+use tony_nn::{Adam, Init, Mlp, Rows, Trace, polyak};
 use tony_random::Stream;
 use tony_run::{Archive, Metrics, Plan, settings};
 
@@ -175,7 +175,7 @@ fn factors(given: &[f64], spec: &Spec) -> Result<Vec<f64>> {
     Ok(given.iter().copied().cycle().take(spec.obs_dim).collect())
 }
 
-/// A network with its optimiser and the minibatch that last went through it.
+/// A network with its optimiser, its target network if it has one, and the minibatch that last went through it.
 #[derive(Debug)]
 pub struct Net {
     /// Its place in archives and messages.
@@ -184,6 +184,8 @@ pub struct Net {
     pub mlp: Mlp,
     /// Its parameters.
     pub params: Vec<f32>,
+    /// Those of its target network; empty without one.
+    pub target: Vec<f32>,
     /// The gradient that was last computed.
     pub grad: Vec<f32>,
     /// The minibatch on its way.
@@ -199,7 +201,13 @@ impl Net {
         let mut params = vec![0.0; n];
         mlp.init(&mut params, Init::KaimingUniform, &mut Stream::new(seed, &format!("init.{name}"), 0));
         let adam = Adam::new(n, 0.9, 0.999, 1e-8);
-        Ok(Self { name, mlp, params, grad: vec![0.0; n], trace: Trace::default(), adam })
+        Ok(Self { name, mlp, params, target: Vec::new(), grad: vec![0.0; n], trace: Trace::default(), adam })
+    }
+
+    /// The same with a target network, which begins alike.
+    #[must_use]
+    pub fn with_target(self) -> Self {
+        Self { target: self.params.clone(), ..self }
     }
 
     /// Outputs for rows of inputs, kept for the way back.
@@ -210,7 +218,7 @@ impl Net {
         y
     }
 
-    /// Outputs under other parameters (a target network's), nothing kept.
+    /// Outputs under these parameters, its own or its target network's; nothing kept.
     pub fn outputs(&self, params: &[f32], x: &[f32]) -> Vec<f32> {
         let rows = Rows::all(x, self.mlp.input());
         let mut y = vec![0.0; rows.len() * self.mlp.output()];
@@ -244,28 +252,28 @@ impl Net {
         self.adam.step(&mut self.params, &self.grad, lr);
     }
 
-    /// Write parameters and optimiser.
+    /// Take the target network this share of the way to the present parameters.
+    pub fn follow(&mut self, tau: f32) {
+        polyak(tau, &self.params, &mut self.target);
+    }
+
+    /// Write parameters, target network and optimiser.
     pub fn save(&self, archive: &mut Archive) -> Result<()> {
         archive.put_f32(&format!("{}.params", self.name), &[self.params.len()], &self.params)?;
+        if !self.target.is_empty() {
+            archive.put_f32(&format!("{}.target", self.name), &[self.target.len()], &self.target)?;
+        }
         save_adam(&self.adam, &format!("{}.adam", self.name), archive)
     }
 
     /// Read back what [`Net::save`] wrote.
     pub fn load(&mut self, archive: &Archive) -> Result<()> {
         self.params = archive.f32(&format!("{}.params", self.name), &[self.params.len()])?;
+        if !self.target.is_empty() {
+            self.target = archive.f32(&format!("{}.target", self.name), &[self.target.len()])?;
+        }
         load_adam(&mut self.adam, &format!("{}.adam", self.name), archive)
     }
-}
-
-/// Write a target network's parameters.
-pub fn save_target(name: &str, params: &[f32], archive: &mut Archive) -> Result<()> {
-    Ok(archive.put_f32(&format!("{name}.target"), &[params.len()], params)?)
-}
-
-/// Read back what [`save_target`] wrote.
-pub fn load_target(name: &str, params: &mut Vec<f32>, archive: &Archive) -> Result<()> {
-    *params = archive.f32(&format!("{name}.target"), &[params.len()])?;
-    Ok(())
 }
 
 /// Rows of `a` and of `b` side by side: what a state-action value takes.

@@ -14,16 +14,13 @@
 //! | `N_t` | `noise`, in the cube `[-1, 1]^d` |
 //! | sampled policy gradient | [`ascend`] |
 
-use tony_nn::polyak;
 use tony_run::{Archive, Metrics, Plan, Settings, settings};
 
 use super::{Entry, Preset};
 use crate::algorithm::{Algorithm, experience_accessors};
 use crate::diagnose::Diagnosis;
 use crate::net_actor::{Head, NetActor};
-use crate::off_policy::{
-    self, Experience, Net, ascend, beside, fit, load_target, mean, nothing_on_policy, save_target, td_targets,
-};
+use crate::off_policy::{self, Experience, Net, ascend, beside, fit, mean, nothing_on_policy, td_targets};
 use crate::rollout::Rollout;
 use crate::{Result, train};
 
@@ -45,9 +42,7 @@ struct Ddpg {
     config: Config,
     actor: NetActor,
     policy: Net,
-    policy_target: Vec<f32>,
     q: Net,
-    q_target: Vec<f32>,
 }
 
 pub(super) const ENTRY: Entry = Entry {
@@ -68,23 +63,23 @@ pub(super) const ENTRY: Entry = Entry {
         let outputs = NetActor::outputs("ddpg", spec, head)?;
         let experience = Experience::new(plan, spec, seed)?;
         let sizes = |input: usize, output: usize| [&[input], experience.config.hidden.as_slice(), &[output]].concat();
-        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?;
-        let q = Net::new("q", &sizes(spec.obs_dim + outputs, 1), experience.config.activation, seed)?;
+        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?
+            .with_target();
+        let q = Net::new("q", &sizes(spec.obs_dim + outputs, 1), experience.config.activation, seed)?.with_target();
         let actor = experience.actor(&policy, head);
-        let (policy_target, q_target) = (policy.params.clone(), q.params.clone());
-        Ok(Box::new(Ddpg { experience, config, actor, policy, policy_target, q, q_target }))
+        Ok(Box::new(Ddpg { experience, config, actor, policy, q }))
     },
 };
 
 impl Algorithm for Ddpg {
     fn update(&mut self, rollout: &Rollout, metrics: &mut Metrics) -> Result<()> {
-        let Self { experience, config, actor, policy, policy_target, q, q_target } = self;
+        let Self { experience, config, actor, policy, q } = self;
         let (due, gamma) = (experience.add(rollout), experience.config.gamma);
         for step in 0..due {
             experience.draw();
             let (batch, rows) = (&experience.batch, experience.batch.rows());
-            let next_act = actor.actions(policy_target, &batch.next_obs);
-            let next = q.outputs(q_target, &beside(&batch.next_obs, &next_act, rows));
+            let next_act = actor.actions(&policy.target, &batch.next_obs);
+            let next = q.outputs(&q.target, &beside(&batch.next_obs, &next_act, rows));
             let targets = td_targets(batch, gamma, &next);
             let x = beside(&batch.obs, &batch.act, rows);
             let diagnosis =
@@ -97,8 +92,8 @@ impl Algorithm for Ddpg {
                 diagnosis.after(q, &x, gamma, experience.largest_reward, None, metrics);
             }
             ascend(policy, q, &batch.obs, config.lr)?;
-            polyak(config.tau as f32, &q.params, q_target);
-            polyak(config.tau as f32, &policy.params, policy_target);
+            policy.follow(config.tau as f32);
+            q.follow(config.tau as f32);
         }
         actor.uniform = experience.warming_up();
         actor.params.copy_from_slice(&policy.params);
@@ -110,17 +105,13 @@ impl Algorithm for Ddpg {
 
     fn save(&self, archive: &mut Archive) -> Result<()> {
         self.policy.save(archive)?;
-        save_target("policy", &self.policy_target, archive)?;
         self.q.save(archive)?;
-        save_target("q", &self.q_target, archive)?;
         self.experience.save(archive)
     }
 
     fn load(&mut self, archive: &Archive) -> Result<()> {
         self.policy.load(archive)?;
-        load_target("policy", &mut self.policy_target, archive)?;
         self.q.load(archive)?;
-        load_target("q", &mut self.q_target, archive)?;
         self.experience.load(archive)?;
         self.actor.uniform = self.experience.warming_up();
         Ok(())

@@ -20,7 +20,7 @@ use super::{Entry, Preset};
 use crate::algorithm::{Algorithm, experience_accessors};
 use crate::diagnose::Diagnosis;
 use crate::net_actor::{Head, NetActor};
-use crate::off_policy::{self, Experience, Net, load_target, mean, nothing_on_policy, save_target, td_targets};
+use crate::off_policy::{self, Experience, Net, mean, nothing_on_policy, td_targets};
 use crate::rollout::Rollout;
 use crate::{Error, Result, train};
 
@@ -48,7 +48,6 @@ struct Dqn {
     config: Config,
     actor: NetActor,
     q: Net,
-    target: Vec<f32>,
 }
 
 pub(super) const ENTRY: Entry = Entry {
@@ -82,22 +81,21 @@ pub(super) const ENTRY: Entry = Entry {
             });
         }
         let sizes = [&[spec.obs_dim], experience.config.hidden.as_slice(), &[outputs]].concat();
-        let q = Net::new("q", &sizes, experience.config.activation, seed)?;
+        let q = Net::new("q", &sizes, experience.config.activation, seed)?.with_target();
         let actor = experience.actor(&q, head);
-        let target = q.params.clone();
-        Ok(Box::new(Dqn { experience, config, actor, q, target }))
+        Ok(Box::new(Dqn { experience, config, actor, q }))
     },
 };
 
 impl Algorithm for Dqn {
     fn update(&mut self, rollout: &Rollout, metrics: &mut Metrics) -> Result<()> {
-        let Self { experience, config, actor, q, target } = self;
+        let Self { experience, config, actor, q } = self;
         let before = experience.steps() / config.interval;
         let (due, gamma, actions) = (experience.add(rollout), experience.config.gamma, q.mlp.output());
         for step in 0..due {
             experience.draw();
             let batch = &experience.batch;
-            let targets = td_targets(batch, gamma, &best_values(&q.outputs(target, &batch.next_obs), actions));
+            let targets = td_targets(batch, gamma, &best_values(&q.outputs(&q.target, &batch.next_obs), actions));
             let chosen = one_hot(&batch.act, actions);
             let diagnosis = experience
                 .diagnoses(rollout, step, due)
@@ -120,7 +118,7 @@ impl Algorithm for Dqn {
             }
         }
         if experience.steps() / config.interval > before {
-            target.copy_from_slice(&q.params);
+            q.target.copy_from_slice(&q.params);
         }
         let epsilon = exploration(config, rollout.progress);
         actor.head = Head::Greedy(epsilon);
@@ -138,14 +136,12 @@ impl Algorithm for Dqn {
             archive.put_f64("exploration", &[1], &[epsilon])?;
         }
         self.q.save(archive)?;
-        save_target("q", &self.target, archive)?;
         self.experience.save(archive)
     }
 
     fn load(&mut self, archive: &Archive) -> Result<()> {
         self.actor.head = Head::Greedy(archive.f64("exploration", &[1])?[0]);
         self.q.load(archive)?;
-        load_target("q", &mut self.target, archive)?;
         self.experience.load(archive)?;
         self.actor.uniform = self.experience.warming_up();
         Ok(())

@@ -14,7 +14,7 @@
 //! | `V(s')` (eq. 3) | [`soft_value`] |
 //! | `J(alpha)` (eq. 18) | [`temperature_gradient`] |
 
-use tony_nn::{Adam, polyak, squashed};
+use tony_nn::{Adam, squashed};
 use tony_run::{Archive, Metrics, Plan, Settings, settings};
 
 use super::{Entry, Preset};
@@ -22,9 +22,7 @@ use crate::algorithm::{Algorithm, experience_accessors};
 use crate::critic::{load_adam, save_adam};
 use crate::diagnose::Diagnosis;
 use crate::net_actor::{Head, NetActor};
-use crate::off_policy::{
-    self, Experience, Net, beside, fit, last_columns, load_target, mean, save_target, smaller, td_targets,
-};
+use crate::off_policy::{self, Experience, Net, beside, fit, last_columns, mean, smaller, td_targets};
 use crate::rollout::Rollout;
 use crate::{Result, train};
 
@@ -49,7 +47,6 @@ struct Sac {
     actor: NetActor,
     policy: Net,
     critics: [Net; 2],
-    critic_targets: [Vec<f32>; 2],
     log_alpha: [f32; 1],
     adam: Adam,
 }
@@ -69,18 +66,17 @@ pub(super) const ENTRY: Entry = Entry {
         let sizes = |input: usize, output: usize| [&[input], experience.config.hidden.as_slice(), &[output]].concat();
         let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?;
         let critic = |name| Net::new(name, &sizes(spec.obs_dim + outputs / 2, 1), experience.config.activation, seed);
-        let critics = [critic("q1")?, critic("q2")?];
+        let critics = [critic("q1")?.with_target(), critic("q2")?.with_target()];
         let actor = experience.actor(&policy, Head::Squashed);
-        let critic_targets = [critics[0].params.clone(), critics[1].params.clone()];
         let log_alpha = [config.weight.map_or(0.0, |weight| libm::log(weight) as f32)];
         let adam = Adam::new(1, 0.9, 0.999, 1e-8);
-        Ok(Box::new(Sac { experience, config, actor, policy, critics, critic_targets, log_alpha, adam }))
+        Ok(Box::new(Sac { experience, config, actor, policy, critics, log_alpha, adam }))
     },
 };
 
 impl Algorithm for Sac {
     fn update(&mut self, rollout: &Rollout, metrics: &mut Metrics) -> Result<()> {
-        let Self { experience, config, actor, policy, critics, critic_targets, log_alpha, adam } = self;
+        let Self { experience, config, actor, policy, critics, log_alpha, adam } = self;
         let (due, gamma, tau) = (experience.add(rollout), experience.config.gamma, config.tau as f32);
         for step in 0..due {
             experience.draw();
@@ -96,7 +92,7 @@ impl Algorithm for Sac {
             let next_y = policy.outputs(&policy.params, &batch.next_obs);
             let (next_act, next_log_prob) = draw(&next_y, &experience.normals("next", rows * d));
             let next_x = beside(&batch.next_obs, &next_act, rows);
-            let [next1, next2] = [0, 1].map(|i| critics[i].outputs(&critic_targets[i], &next_x));
+            let [next1, next2] = critics.each_ref().map(|q| q.outputs(&q.target, &next_x));
             let targets = td_targets(batch, gamma, &soft_value(&smaller(&next1, &next2), &next_log_prob, alpha));
             let x = beside(&batch.obs, &batch.act, rows);
             let diagnosis = experience
@@ -145,7 +141,7 @@ impl Algorithm for Sac {
             if config.weight.is_none() {
                 adam.step(log_alpha, &[temperature_gradient(&log_prob, target)], config.lr);
             }
-            critics.iter().zip(critic_targets.iter_mut()).for_each(|(q, target)| polyak(tau, &q.params, target));
+            critics.iter_mut().for_each(|q| q.follow(tau));
 
             metrics.set("Train/Entropy", -mean(&log_prob));
             metrics.set("Train/Alpha", f64::from(alpha));
@@ -169,10 +165,7 @@ impl Algorithm for Sac {
 
     fn save(&self, archive: &mut Archive) -> Result<()> {
         self.policy.save(archive)?;
-        for (q, target) in self.critics.iter().zip(&self.critic_targets) {
-            q.save(archive)?;
-            save_target(q.name, target, archive)?;
-        }
+        self.critics.iter().try_for_each(|q| q.save(archive))?;
         archive.put_f32("log_alpha", &[1], &self.log_alpha)?;
         save_adam(&self.adam, "log_alpha.adam", archive)?;
         self.experience.save(archive)
@@ -180,10 +173,7 @@ impl Algorithm for Sac {
 
     fn load(&mut self, archive: &Archive) -> Result<()> {
         self.policy.load(archive)?;
-        for (q, target) in self.critics.iter_mut().zip(&mut self.critic_targets) {
-            q.load(archive)?;
-            load_target(q.name, target, archive)?;
-        }
+        self.critics.iter_mut().try_for_each(|q| q.load(archive))?;
         self.log_alpha = [archive.f32("log_alpha", &[1])?[0]];
         load_adam(&mut self.adam, "log_alpha.adam", archive)?;
         self.experience.load(archive)?;

@@ -14,16 +14,13 @@
 //! | `a~` | [`smoothed`] |
 //! | `y` | `targets`, of the smaller next value |
 
-use tony_nn::polyak;
 use tony_run::{Archive, Metrics, Plan, Settings, settings};
 
 use super::{Entry, Preset};
 use crate::algorithm::{Algorithm, experience_accessors};
 use crate::diagnose::Diagnosis;
 use crate::net_actor::{Head, NetActor};
-use crate::off_policy::{
-    self, Experience, Net, ascend, beside, fit, load_target, mean, nothing_on_policy, save_target, smaller, td_targets,
-};
+use crate::off_policy::{self, Experience, Net, ascend, beside, fit, mean, nothing_on_policy, smaller, td_targets};
 use crate::rollout::Rollout;
 use crate::{Result, train};
 
@@ -51,9 +48,7 @@ struct Td3 {
     config: Config,
     actor: NetActor,
     policy: Net,
-    policy_target: Vec<f32>,
     critics: [Net; 2],
-    critic_targets: [Vec<f32>; 2],
 }
 
 pub(super) const ENTRY: Entry = Entry {
@@ -74,27 +69,26 @@ pub(super) const ENTRY: Entry = Entry {
         let outputs = NetActor::outputs("td3", spec, head)?;
         let experience = Experience::new(plan, spec, seed)?;
         let sizes = |input: usize, output: usize| [&[input], experience.config.hidden.as_slice(), &[output]].concat();
-        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?;
+        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?
+            .with_target();
         let critic = |name| Net::new(name, &sizes(spec.obs_dim + outputs, 1), experience.config.activation, seed);
-        let critics = [critic("q1")?, critic("q2")?];
+        let critics = [critic("q1")?.with_target(), critic("q2")?.with_target()];
         let actor = experience.actor(&policy, head);
-        let critic_targets = [critics[0].params.clone(), critics[1].params.clone()];
-        let policy_target = policy.params.clone();
-        Ok(Box::new(Td3 { experience, config, actor, policy, policy_target, critics, critic_targets }))
+        Ok(Box::new(Td3 { experience, config, actor, policy, critics }))
     },
 };
 
 impl Algorithm for Td3 {
     fn update(&mut self, rollout: &Rollout, metrics: &mut Metrics) -> Result<()> {
-        let Self { experience, config, actor, policy, policy_target, critics, critic_targets } = self;
+        let Self { experience, config, actor, policy, critics } = self;
         let (due, gamma, tau) = (experience.add(rollout), experience.config.gamma, config.tau as f32);
         for step in 0..due {
             experience.draw();
             let (batch, rows) = (&experience.batch, experience.batch.rows());
             let noise = experience.normals("target", batch.act.len());
-            let next_act = smoothed(actor.actions(policy_target, &batch.next_obs), &noise, config);
+            let next_act = smoothed(actor.actions(&policy.target, &batch.next_obs), &noise, config);
             let next_x = beside(&batch.next_obs, &next_act, rows);
-            let [next1, next2] = [0, 1].map(|i| critics[i].outputs(&critic_targets[i], &next_x));
+            let [next1, next2] = critics.each_ref().map(|q| q.outputs(&q.target, &next_x));
             let targets = td_targets(batch, gamma, &smaller(&next1, &next2));
             let x = beside(&batch.obs, &batch.act, rows);
             let diagnosis = experience
@@ -113,8 +107,8 @@ impl Algorithm for Td3 {
             }
             if experience.taken.is_multiple_of(config.delay) {
                 ascend(policy, &mut critics[0], &batch.obs, config.lr)?;
-                polyak(tau, &policy.params, policy_target);
-                critics.iter().zip(critic_targets.iter_mut()).for_each(|(q, target)| polyak(tau, &q.params, target));
+                policy.follow(tau);
+                critics.iter_mut().for_each(|q| q.follow(tau));
             }
         }
         actor.uniform = experience.warming_up();
@@ -127,21 +121,13 @@ impl Algorithm for Td3 {
 
     fn save(&self, archive: &mut Archive) -> Result<()> {
         self.policy.save(archive)?;
-        save_target("policy", &self.policy_target, archive)?;
-        for (q, target) in self.critics.iter().zip(&self.critic_targets) {
-            q.save(archive)?;
-            save_target(q.name, target, archive)?;
-        }
+        self.critics.iter().try_for_each(|q| q.save(archive))?;
         self.experience.save(archive)
     }
 
     fn load(&mut self, archive: &Archive) -> Result<()> {
         self.policy.load(archive)?;
-        load_target("policy", &mut self.policy_target, archive)?;
-        for (q, target) in self.critics.iter_mut().zip(&mut self.critic_targets) {
-            q.load(archive)?;
-            load_target(q.name, target, archive)?;
-        }
+        self.critics.iter_mut().try_for_each(|q| q.load(archive))?;
         self.experience.load(archive)?;
         self.actor.uniform = self.experience.warming_up();
         Ok(())
