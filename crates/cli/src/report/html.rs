@@ -78,7 +78,7 @@ pub fn number(value: f64) -> String {
         return grouped(value.round() as i64);
     } else if size >= 99.95 {
         format!("{value:.1}")
-    } else if size >= 0.995 {
+    } else if size >= 1.0 {
         format!("{value:.2}")
     } else if size >= 0.001 {
         format!("{value:.4}")
@@ -165,6 +165,7 @@ mod tests {
             (-3.5, "\u{2212}3.5"),
             (123.45, "123.5"),
             (1_234_567.0, "1,234,567"),
+            (0.9990, "0.999"),
             (0.0123, "0.0123"),
             (0.000_02, "2.0e\u{2212}5"),
         ];
