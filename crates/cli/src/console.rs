@@ -87,6 +87,22 @@ pub fn table(rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
+/// Lines of words, none longer than `width` characters unless a word is. At least one line.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = &lines[lines.len() - 1];
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(String::new());
+        }
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        line.push_str(if line.is_empty() { "" } else { " " });
+        line.push_str(word);
+    }
+    lines
+}
+
 /// `1234567` as `1,234,567`.
 pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
@@ -159,6 +175,13 @@ mod tests {
         assert_eq!(duration(4.25), "4.2 s");
         assert_eq!(duration(9.96), "10 s");
         assert_eq!(duration(3661.0), "1 h 01 m");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrapped("it never falls by more", 10), ["it never", "falls by", "more"]);
+        assert_eq!(wrapped("", 10), [""]);
+        assert_eq!(wrapped("unbreakable words", 5), ["unbreakable", "words"]);
     }
 
     #[test]

@@ -195,18 +195,25 @@ fn judge(claim: &Claim, runs: &[(String, u64, RunReport)], experiments: &Measure
     Judged { claim: claim.says.clone(), paper: claim.paper.clone(), criterion: claim.criterion.words(), verdict, ours }
 }
 
-/// Claims as a table for the terminal.
+/// Claims as a table for the terminal; long ones take several lines.
 fn table(claims: &[Judged]) -> String {
+    const CLAIM_WIDTH: usize = 48;
+    const PAPER_WIDTH: usize = 26;
     let mut rows = vec![["CLAIM", "PAPER", "OURS", "N", "CRITERION", "VERDICT"].map(str::to_owned).to_vec()];
-    rows.extend(claims.iter().map(|judged| {
-        vec![
-            judged.claim.clone(),
-            judged.paper.clone(),
+    for judged in claims {
+        let mut says = console::wrapped(&judged.claim, CLAIM_WIDTH).into_iter();
+        let mut paper = console::wrapped(&judged.paper, PAPER_WIDTH).into_iter();
+        rows.push(vec![
+            says.next().unwrap_or_default(),
+            paper.next().unwrap_or_default(),
             judged.ours.as_ref().map_or("-".to_owned(), console::stat),
             judged.ours.map_or("-".to_owned(), |stat| stat.n.to_string()),
             judged.criterion.clone(),
             judged.verdict.words().to_owned(),
-        ]
-    }));
+        ]);
+        while says.len() + paper.len() > 0 {
+            rows.push(vec![says.next().unwrap_or_default(), paper.next().unwrap_or_default()]);
+        }
+    }
     console::table(&rows)
 }
