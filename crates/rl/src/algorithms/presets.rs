@@ -229,12 +229,18 @@ const fn point(values: &'static [Values]) -> Preset {
 
 /// 1,000 paths of 250 steps.
 const OPTIONS_PAPER: Values = &[("paths", "1000"), ("envs", "8"), ("episode_steps", "250")];
-const POINT: Values =
-    &[("contexts", "8"), ("curriculum", "false"), ("lstm", "0"), ("hidden", "[64]"), ("steps", "2600000")];
+/// The point's world is small: what decoders see is brought to the size of 1.
+const POINT: Values = &[
+    ("contexts", "8"),
+    ("curriculum", "false"),
+    ("lstm", "0"),
+    ("hidden", "[64]"),
+    ("decoder.scale", "10.0"),
+    ("steps", "2600000"),
+];
 const NO_ENTROPY: Values = &[("entropy", "0.0")];
 
-pub(super) const VALOR: &[Preset] =
-    &[options(&[]), paper(&[OPTIONS_PAPER]), point(&[POINT, &[("decoder.scale", "10.0")]])];
+pub(super) const VALOR: &[Preset] = &[options(&[]), paper(&[OPTIONS_PAPER]), point(&[POINT])];
 
 pub(super) const VIC: &[Preset] =
     &[options(&[NO_ENTROPY]), paper(&[OPTIONS_PAPER, NO_ENTROPY]), point(&[POINT, NO_ENTROPY])];
