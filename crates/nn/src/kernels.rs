@@ -643,25 +643,26 @@ fn add_gram_body<S: Simd>(a: &[f64], g: &[f64], k: &mut [f64]) {
 }
 
 kernel! {
-    /// `out = x' y` for `x` and `y` of any number of rows of [`BLOCK`] numbers, `out` of BLOCK x BLOCK.
+    /// `out = x' y` for `x` and `y` of any number of rows of [`BLOCK`] numbers in strips of [`STRIP`] columns, `out` of BLOCK x BLOCK.
     inner_products = inner_products_body(x: &[f64], y: &[f64], out: &mut [f64])
 }
 
 #[inline(always)]
 fn inner_products_body<S: Simd>(x: &[f64], y: &[f64], out: &mut [f64]) {
-    let (rows, across) = TILE;
-    for i in (0..BLOCK).step_by(rows) {
-        for j in (0..BLOCK).step_by(across) {
-            let mut sums = [[0.0_f64; TILE.1]; TILE.0];
-            for (x, y) in x.chunks_exact(BLOCK).zip(y.chunks_exact(BLOCK)) {
-                let right: [f64; TILE.1] = std::array::from_fn(|k| y[j + k]);
+    let strip = x.len() / BLOCK * STRIP;
+    for i in (0..BLOCK).step_by(TILE.0) {
+        let x = &x[i / STRIP * strip..][..strip];
+        for (j, y) in y.chunks_exact(strip).enumerate() {
+            let mut sums = [[0.0_f64; STRIP]; TILE.0];
+            for (x, y) in x.chunks_exact(STRIP).zip(y.chunks_exact(STRIP)) {
+                let right: [f64; STRIP] = std::array::from_fn(|k| y[k]);
                 for (k, sums) in sums.iter_mut().enumerate() {
-                    let left = x[i + k];
+                    let left = x[i % STRIP + k];
                     sums.iter_mut().zip(right).for_each(|(sum, right)| *sum = left.mul_add(right, *sum));
                 }
             }
             for (k, sums) in sums.iter().enumerate() {
-                out[(i + k) * BLOCK + j..][..across].copy_from_slice(sums);
+                out[(i + k) * BLOCK + j * STRIP..][..STRIP].copy_from_slice(sums);
             }
         }
     }
@@ -683,6 +684,8 @@ fn scale_rows_body<S: Simd>(factors: &[f32], stride: usize, from: &[f32], to: &m
 const PANEL: usize = 32;
 /// Rows and columns of its tiles.
 const TILE: (usize, usize) = (4, 8);
+/// Columns of a strip: what a tile of inner products reads lies side by side, where rows of [`BLOCK`] numbers would share few cache sets.
+pub const STRIP: usize = TILE.1;
 
 kernel! {
     /// Overwrite the lower triangle of the symmetric `a` (n x n) by its Cholesky factor; false where it has none.

@@ -191,8 +191,12 @@ impl Trace {
                     let to = &mut block.sides[side][l];
                     to.resize(width * BLOCK);
                     kernels::transpose(path, block.rows, width, View { data: from, stride: stride(width) }, to, BLOCK);
-                    block.wide[side][l].clear();
-                    block.wide[side][l].extend(to.iter().map(|x| f64::from(*x)));
+                    let wide = &mut block.wide[side][l];
+                    wide.clear();
+                    for first in (0..BLOCK).step_by(kernels::STRIP) {
+                        let strip = to.chunks_exact(BLOCK).flat_map(|row| &row[first..][..kernels::STRIP]);
+                        wide.extend(strip.map(|x| f64::from(*x)));
+                    }
                 }
             }
         });
