@@ -20,6 +20,9 @@ fn unknown_names_are_told_with_the_nearest_known_one() {
         .tony("train ppo CartPol")
         .fails(2, &["no environment is called `CartPol`", "try: tony train ppo CartPole-v1"]);
     place.tony("train xyzzyx CartPole").fails(2, &["no algorithm is called `xyzzyx`", "try: tony list algos"]);
+    place
+        .tony("train surprise CartPole")
+        .fails(2, &["surprise is a bonus", "try: tony train trpo ENV surprise=surprisal"]);
     place.tony("train ppo CartPole gama=0.9").fails(2, &["unknown setting `gama`", "gamma", "try: "]);
     place.tony("train ppo CartPole preset=sb4").fails(2, &["no preset `sb4`", "sb3", "try: tony list algos ppo"]);
     place.tony("trian ppo CartPole").fails(2, &["unrecognized subcommand 'trian'", "try: tony train ppo CartPole"]);

@@ -19,8 +19,6 @@ settings! {
         "hidden" hidden: Vec<usize> = vec![256, 256];
         /// Non-linearity: tanh, relu or sin.
         "activation" activation: Nonlinearity = Nonlinearity::Relu;
-        /// The policy's, where it is another one than the critics'.
-        "policy.activation" policy_activation: Option<Nonlinearity> = None;
         /// What each number of an observation is multiplied by before the networks see it; a single one: all of them. Gymnasium's Pendulum tells
         /// up to 8 rad/s: obs.scale=1,1,0.125.
         "obs.scale" obs_scale: Vec<f64> = vec![1.0];
@@ -40,10 +38,11 @@ settings! {
     }
 }
 
-impl Config {
-    /// Non-linearity of the policy.
-    pub fn policy_activation(&self) -> Nonlinearity {
-        self.policy_activation.unwrap_or(self.activation)
+settings! {
+    /// Off-policy learning, a policy beside its critics
+    pub struct PolicyConfig {
+        /// Non-linearity of the policy, where it is another one than the critics'.
+        "policy.activation" activation: Option<Nonlinearity> = None;
     }
 }
 
@@ -89,6 +88,22 @@ impl Experience {
             steps: 0,
             log_updates: run.log_updates,
         })
+    }
+
+    /// A network for values, from `input` numbers to `output`.
+    pub fn critic(&self, name: &'static str, input: usize, output: usize) -> Result<Net> {
+        self.net(name, input, output, self.config.activation)
+    }
+
+    /// A policy beside its critics, from `input` numbers to `output`.
+    pub fn policy(&self, plan: &Plan, input: usize, output: usize) -> Result<Net> {
+        let config: PolicyConfig = plan.group()?;
+        self.net("policy", input, output, config.activation.unwrap_or(self.config.activation))
+    }
+
+    fn net(&self, name: &'static str, input: usize, output: usize, activation: Nonlinearity) -> Result<Net> {
+        let sizes = [&[input], self.config.hidden.as_slice(), &[output]].concat();
+        Net::new(name, &sizes, activation, self.seed)
     }
 
     /// What acts by `net`, at first uniformly.

@@ -240,7 +240,7 @@ fn settings_that_do_not_fit_are_refused_before_the_first_step() {
     let message_dqn = message(refuse("dqn", "probe-action", &["envs=4"]));
     assert_eq!(message_dqn, "dqn needs discrete actions, and probe-action-v0 has 1 continuous ones");
     assert!(message(refuse("sac", "probe-action", &["replay=100"])).contains("holds less than minibatch = 256"));
-    assert!(message(refuse("dqn", "probe-action-discrete", &["policy.activation=sin"])).contains("and dqn has none"));
+    assert!(message(refuse("dqn", "probe-action-discrete", &["policy.activation=sin"])).contains("unknown setting"));
     for scale in ["1,2,3", "0", "[]"] {
         let message = message(refuse("ddpg", "probe-action", &[&format!("obs.scale={scale}")]));
         assert!(message.contains("does not fit the observations of probe-action-v0"), "{message}");

@@ -9,7 +9,7 @@
 //! | paper | here |
 //! |---|---|
 //! | `theta^Q`, `theta^mu` | `q`, `policy` |
-//! | `theta^Q'`, `theta^mu'` | `q_target`, `policy_target` |
+//! | `theta^Q'`, `theta^mu'` | `q.target`, `policy.target` |
 //! | `y_i` | `targets` |
 //! | `N_t` | `noise`, in the cube `[-1, 1]^d` |
 //! | sampled policy gradient | [`ascend`] |
@@ -56,16 +56,14 @@ pub(super) const ENTRY: Entry = Entry {
         summary: "Stable-Baselines3's values",
         values: &[super::presets::ONE_STEP, &[("hidden", "[400, 300]")]],
     }],
-    groups: &[&[train::Config::fields, off_policy::Config::fields, Config::fields]],
+    groups: &[&[train::Config::fields, off_policy::Config::fields, off_policy::PolicyConfig::fields, Config::fields]],
     build: |plan: &Plan, spec, seed| {
         let config: Config = plan.group()?;
         let head = Head::Deterministic(config.noise);
         let outputs = NetActor::outputs("ddpg", spec, head)?;
         let experience = Experience::new(plan, spec, seed)?;
-        let sizes = |input: usize, output: usize| [&[input], experience.config.hidden.as_slice(), &[output]].concat();
-        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?
-            .with_target();
-        let q = Net::new("q", &sizes(spec.obs_dim + outputs, 1), experience.config.activation, seed)?.with_target();
+        let policy = experience.policy(plan, spec.obs_dim, outputs)?.with_target();
+        let q = experience.critic("q", spec.obs_dim + outputs, 1)?.with_target();
         let actor = experience.actor(&policy, head);
         Ok(Box::new(Ddpg { experience, config, actor, policy, q }))
     },

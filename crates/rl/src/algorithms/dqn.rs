@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `D`, `N` | `Experience::replay`, `replay` |
 //! | `epsilon` | `exploration.*`, linear in the share of the training |
-//! | `theta^-`, `C` | `target`, `target.interval` |
+//! | `theta^-`, `C` | `q.target`, `target.interval` |
 //! | `y_j` | `targets`, the maximum by [`best_values`] |
 //! | error clipped to +-1 | [`clipped_error`] |
 
@@ -22,7 +22,7 @@ use crate::diagnose::Diagnosis;
 use crate::net_actor::{Head, NetActor};
 use crate::off_policy::{self, Experience, Net, mean, nothing_on_policy, td_targets};
 use crate::rollout::Rollout;
-use crate::{Error, Result, train};
+use crate::{Result, train};
 
 settings! {
     /// DQN
@@ -74,14 +74,7 @@ pub(super) const ENTRY: Entry = Entry {
         let head = Head::Greedy(config.start);
         let outputs = NetActor::outputs("dqn", spec, head)?;
         let experience = Experience::new(plan, spec, seed)?;
-        if experience.config.policy_activation.is_some() {
-            return Err(Error::Invalid {
-                what: "policy.activation is of a policy beside its critics, and dqn has none".to_owned(),
-                hint: "leave it out; activation= is the critic's".to_owned(),
-            });
-        }
-        let sizes = [&[spec.obs_dim], experience.config.hidden.as_slice(), &[outputs]].concat();
-        let q = Net::new("q", &sizes, experience.config.activation, seed)?.with_target();
+        let q = experience.critic("q", spec.obs_dim, outputs)?.with_target();
         let actor = experience.actor(&q, head);
         Ok(Box::new(Dqn { experience, config, actor, q }))
     },

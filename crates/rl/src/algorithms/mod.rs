@@ -195,6 +195,12 @@ pub fn list() -> &'static [Entry] {
 
 /// The algorithm called `name`.
 pub fn find(name: &str) -> Result<&'static Entry> {
+    if name == SURPRISE {
+        return Err(Error::Invalid {
+            what: "surprise is a bonus on top of an on-policy algorithm, not an algorithm".to_owned(),
+            hint: "tony train trpo ENV surprise=surprisal".to_owned(),
+        });
+    }
     ENTRIES.iter().find(|entry| entry.name == name).ok_or_else(|| Error::UnknownAlgorithm {
         name: name.to_owned(),
         nearest: nearest(name, ENTRIES.iter().map(|entry| entry.name)).map(str::to_owned),

@@ -54,7 +54,7 @@ settings! {
         /// Largest multiplier under `plain`.
         "lagrangian.max" max: f64 = 100.0, (0.0..=1e12);
         /// Multiply a cost's gradient by how much longer the reward's is (beta), so that no result depends on the rewards' scale; needs
-        /// standardise=false.
+        /// standardise=false. A length counts up to max_grad_norm, as in the published code: raise that above what large rewards reach.
         "lagrangian.beta" beta: bool = false;
         /// An update's ratio of the two lengths is held between 1 / this and this before it is averaged over updates.
         "lagrangian.beta.max" beta_max: f64 = 10.0, (1.0..=1e9);

@@ -67,7 +67,7 @@ pub(super) const ENTRY: Entry = Entry {
         summary: "the paper's values, as far as they are known",
         values: &[super::presets::ONE_STEP, &[("activation", "sin"), ("start_steps", "10000")]],
     }],
-    groups: &[&[train::Config::fields, off_policy::Config::fields, Config::fields]],
+    groups: &[&[train::Config::fields, off_policy::Config::fields, off_policy::PolicyConfig::fields, Config::fields]],
     build: |plan: &Plan, spec, seed| {
         let config: Config = plan.group()?;
         let head = Head::Deterministic(config.noise);
@@ -82,9 +82,8 @@ pub(super) const ENTRY: Entry = Entry {
                 hint: "preqn takes minibatch=32 to 4096; 256 is the default".to_owned(),
             });
         }
-        let sizes = |input: usize, output: usize| [&[input], experience.config.hidden.as_slice(), &[output]].concat();
-        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?;
-        let q = Net::new("q", &sizes(spec.obs_dim + outputs, 1), experience.config.activation, seed)?;
+        let policy = experience.policy(plan, spec.obs_dim, outputs)?;
+        let q = experience.critic("q", spec.obs_dim + outputs, 1)?;
         let actor = experience.actor(&policy, head);
         let kernel = vec![0.0; experience.config.minibatch.pow(2)];
         Ok(Box::new(PreQn { experience, config, actor, policy, q, kernel }))

@@ -8,7 +8,7 @@
 //! | paper | here |
 //! |---|---|
 //! | `theta_1`, `theta_2`, `phi` | `critics`, `policy` |
-//! | `theta-bar_i`, `tau` | `critic_targets`, `tau` |
+//! | `theta-bar_i`, `tau` | `critics[i].target`, `tau` |
 //! | `alpha`, `H-bar` | `exp(log_alpha)`, `entropy.target` |
 //! | `f_phi(epsilon; s)`, `log pi` | `squashed::sample` |
 //! | `V(s')` (eq. 3) | [`soft_value`] |
@@ -58,15 +58,14 @@ pub(super) const ENTRY: Entry = Entry {
     summary: "return plus entropy: a squashed Gaussian policy, two critics, a learned temperature; ignores costs",
     paper: "Haarnoja et al. 2018",
     presets: &[Preset { name: "default", summary: "Stable-Baselines3's values", values: &[super::presets::ONE_STEP] }],
-    groups: &[&[train::Config::fields, off_policy::Config::fields, Config::fields]],
+    groups: &[&[train::Config::fields, off_policy::Config::fields, off_policy::PolicyConfig::fields, Config::fields]],
     build: |plan: &Plan, spec, seed| {
         let config: Config = plan.group()?;
         let outputs = NetActor::outputs("sac", spec, Head::Squashed)?;
         let experience = Experience::new(plan, spec, seed)?;
-        let sizes = |input: usize, output: usize| [&[input], experience.config.hidden.as_slice(), &[output]].concat();
-        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?;
-        let critic = |name| Net::new(name, &sizes(spec.obs_dim + outputs / 2, 1), experience.config.activation, seed);
-        let critics = [critic("q1")?.with_target(), critic("q2")?.with_target()];
+        let policy = experience.policy(plan, spec.obs_dim, outputs)?;
+        let critic = |name| experience.critic(name, spec.obs_dim + outputs / 2, 1).map(Net::with_target);
+        let critics = [critic("q1")?, critic("q2")?];
         let actor = experience.actor(&policy, Head::Squashed);
         let log_alpha = [config.weight.map_or(0.0, |weight| libm::log(weight) as f32)];
         let adam = Adam::new(1, 0.9, 0.999, 1e-8);

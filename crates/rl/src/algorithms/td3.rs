@@ -8,7 +8,7 @@
 //! | paper | here |
 //! |---|---|
 //! | `theta_1`, `theta_2`, `phi` | `critics`, `policy` |
-//! | `theta'_i`, `phi'` | `critic_targets`, `policy_target` |
+//! | `theta'_i`, `phi'` | `critics[i].target`, `policy.target` |
 //! | `d` | `policy.delay` |
 //! | `sigma`, `sigma~`, `c` | `noise`, `target.noise`, `target.noise_clip` |
 //! | `a~` | [`smoothed`] |
@@ -62,17 +62,15 @@ pub(super) const ENTRY: Entry = Entry {
         summary: "Stable-Baselines3's values",
         values: &[super::presets::ONE_STEP, &[("hidden", "[400, 300]")]],
     }],
-    groups: &[&[train::Config::fields, off_policy::Config::fields, Config::fields]],
+    groups: &[&[train::Config::fields, off_policy::Config::fields, off_policy::PolicyConfig::fields, Config::fields]],
     build: |plan: &Plan, spec, seed| {
         let config: Config = plan.group()?;
         let head = Head::Deterministic(config.noise);
         let outputs = NetActor::outputs("td3", spec, head)?;
         let experience = Experience::new(plan, spec, seed)?;
-        let sizes = |input: usize, output: usize| [&[input], experience.config.hidden.as_slice(), &[output]].concat();
-        let policy = Net::new("policy", &sizes(spec.obs_dim, outputs), experience.config.policy_activation(), seed)?
-            .with_target();
-        let critic = |name| Net::new(name, &sizes(spec.obs_dim + outputs, 1), experience.config.activation, seed);
-        let critics = [critic("q1")?.with_target(), critic("q2")?.with_target()];
+        let policy = experience.policy(plan, spec.obs_dim, outputs)?.with_target();
+        let critic = |name| experience.critic(name, spec.obs_dim + outputs, 1).map(Net::with_target);
+        let critics = [critic("q1")?, critic("q2")?];
         let actor = experience.actor(&policy, head);
         Ok(Box::new(Td3 { experience, config, actor, policy, critics }))
     },
