@@ -84,7 +84,8 @@ fn reading(input: &RunReport) -> Option<String> {
     }
     if first.is_some() {
         words.push(
-            "What helps: activation=sin, a smaller lr, a smaller gamma, or preqn, which keeps its steps straight."
+            "What helps: a target network that follows more slowly, activation=sin, a smaller lr, a smaller gamma, or preqn, which keeps its \
+             steps straight."
                 .to_owned(),
         );
     } else if mean(input, "Train/Step") == Some(0.0) {

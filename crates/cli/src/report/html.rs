@@ -66,7 +66,7 @@ pub fn table(head: &[&str], numeric: &[usize], rows: &[Vec<String>]) -> String {
     )
 }
 
-/// A number for reading: whole from 1,000 on, else to about three figures.
+/// A number for reading: whole from 1,000 to a billion, else to about three figures.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
@@ -74,6 +74,8 @@ pub fn number(value: f64) -> String {
     }
     let text = if value == 0.0 {
         "0".to_owned()
+    } else if size >= 1e9 {
+        format!("{value:.2e}")
     } else if size >= 999.5 {
         return grouped(value.round() as i64);
     } else if size >= 99.95 {
@@ -88,7 +90,7 @@ pub fn number(value: f64) -> String {
     signed(&trimmed(&text))
 }
 
-/// A number on an axis whose ticks are `step` apart: `0.05`, `25`, `200k`, `1.5M`.
+/// A number on an axis whose ticks are `step` apart: `0.05`, `25`, `200k`, `1.5M`, `2e9`.
 pub fn tick(value: f64, step: f64) -> String {
     let (unit, letter) = match step {
         step if step >= 2e5 => (1e6, "M"),
@@ -98,8 +100,9 @@ pub fn tick(value: f64, step: f64) -> String {
     if value.abs() < step * 1e-6 {
         return "0".to_owned();
     }
-    if step < 1e-4 {
-        return signed(&format!("{value:.0e}"));
+    if !(1e-4..1e9).contains(&step) {
+        let places = (value.abs().log10().floor() - step.log10().floor()).max(0.0) as usize;
+        return signed(&format!("{value:.places$e}"));
     }
     let decimals = (-(step / unit).log10()).ceil().max(0.0) as usize;
     let text =
@@ -165,6 +168,7 @@ mod tests {
             (-3.5, "\u{2212}3.5"),
             (123.45, "123.5"),
             (1_234_567.0, "1,234,567"),
+            (392_968_437_760.0, "3.93e11"),
             (0.9990, "0.999"),
             (0.0123, "0.0123"),
             (0.000_02, "2.0e\u{2212}5"),
@@ -183,6 +187,9 @@ mod tests {
         assert_eq!(tick(40_000.0, 20_000.0), "40k");
         assert_eq!(tick(1_500_000.0, 500_000.0), "1.5M");
         assert_eq!(tick(-10.0, 5.0), "\u{2212}10");
+        assert_eq!(tick(4e11, 1e11), "4e11");
+        assert_eq!(tick(-1.5e-7, 5e-8), "\u{2212}1.5e\u{2212}7");
+        assert_eq!(tick(5e-8, 5e-8), "5e\u{2212}8");
     }
 
     #[test]
