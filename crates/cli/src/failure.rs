@@ -78,9 +78,11 @@ impl Failure {
         self
     }
 
-    /// An unknown name; the hint is the command line with the nearest known name, or else where to look.
+    /// An unknown name; the hint is the command line with the nearest known name, that name where a file has the wrong one, or else where to
+    /// look.
     pub fn unknown(kind: &'static str, what: impl Display, name: &str, nearest: Option<&str>, look: &str) -> Self {
-        Self::usage(kind, what).hint(nearest.map_or_else(|| look.to_owned(), |right| corrected(name, right)))
+        let right = |right: &str| corrected(name, right).unwrap_or_else(|| format!("write `{right}` there"));
+        Self::usage(kind, what).hint(nearest.map_or_else(|| look.to_owned(), right))
     }
 
     /// From a text whose first line says what, whose next lines say where, and whose line `try: ` says what to type.
@@ -119,17 +121,22 @@ impl Failure {
 /// The reader of standard output left, as in `tony list envs | head -1`.
 const CLOSED_PIPE: &str = "closed_pipe";
 
-/// This command line with one word, or the key of one `key=value`, replaced, ready to be typed.
-fn corrected(wrong: &str, right: &str) -> String {
+/// This command line with one word, or the key of one `key=value`, replaced, ready to be typed; `None` if it has no such word.
+fn corrected(wrong: &str, right: &str) -> Option<String> {
+    let mut found = false;
     let words = std::env::args().skip(1).map(|word| {
         let word = match word.strip_prefix(wrong) {
-            Some(rest) if rest.is_empty() || rest.starts_with('=') => format!("{right}{rest}"),
+            Some(rest) if rest.is_empty() || rest.starts_with('=') => {
+                found = true;
+                format!("{right}{rest}")
+            }
             _ => word,
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
         if word.chars().all(plain) && !word.is_empty() { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
     });
-    std::iter::once("tony".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    let line = std::iter::once("tony".to_owned()).chain(words).collect::<Vec<_>>().join(" ");
+    found.then_some(line)
 }
 
 impl From<io::Error> for Failure {
@@ -147,7 +154,7 @@ impl From<tony_run::Error> for Failure {
         let code = if error.is_usage() { Code::Usage } else { Code::Failed };
         let near = match &error {
             tony_run::Error::UnknownKey { key, from: Source::CommandLine, nearest } => {
-                nearest.split('`').nth(1).map(|right| corrected(key, right))
+                nearest.split('`').nth(1).and_then(|right| corrected(key, right))
             }
             _ => None,
         };
@@ -238,10 +245,8 @@ impl From<clap::Error> for Failure {
             context(&[ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue, ContextKind::SuggestedArg]);
         let verbs = crate::Cli::command();
         let verb = std::env::args().skip(1).find(|word| verbs.find_subcommand(word).is_some());
-        let hint = match (wrong, right) {
-            (Some(wrong), Some(right)) => corrected(&wrong, &right),
-            _ => verb.map_or_else(|| "tony --help".to_owned(), |verb| format!("tony {verb} --help")),
-        };
+        let help = || verb.map_or_else(|| "tony --help".to_owned(), |verb| format!("tony {verb} --help"));
+        let hint = wrong.zip(right).and_then(|(wrong, right)| corrected(&wrong, &right)).unwrap_or_else(help);
         let failure = Self::usage("usage", what.strip_prefix("error: ").unwrap_or(&what)).hint(hint);
         match usage {
             Some(line) => failure.at(format!("usage: {line}")),

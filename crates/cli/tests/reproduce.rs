@@ -134,12 +134,13 @@ fn recipes_that_cannot_be_meant_are_refused_before_the_first_step() {
     refuse(
         "Metrics/EpRet",
         "Metrics/EpRat",
-        &["no training logs a quantity `Metrics/EpRat`", "what learns ends higher"],
+        &["no training logs a quantity `Metrics/EpRat`; did you mean `Metrics/EpRet`?", "what learns ends higher"],
     );
-    refuse("probe-action", "probe-akshun", &["no environment is called `probe-akshun`", "the run `learner`"]);
+    let parts = ["no environment is called `probe-akshun`", "the run `learner`", "try: write `probe-action-v0` there"];
+    refuse("probe-action", "probe-akshun", &parts);
     refuse("algorithm = \"ppo\"", "algorithm = \"ppq\"", &["no algorithm is called `ppq`"]);
     refuse("minibatch=100", "minibach=100", &["unknown setting `minibach`", "the run `learner`"]);
-    refuse("run = \"learner\"", "run = \"lerner\"", &["names a run `lerner`"]);
+    refuse("run = \"learner\"", "run = \"lerner\"", &["names a run `lerner`", "did you mean `learner`?"]);
     refuse("like = \"learner\"", "like = \"later\"", &["like `later`"]);
     refuse("at_least = 0.01", "", &["no criterion"]);
     refuse("at_least = 0.01", "at_least = 2\nat_most = 1", &["at least 2 and at most 1"]);

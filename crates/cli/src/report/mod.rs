@@ -29,7 +29,7 @@ pub use few_shot::few_shot_report;
 pub use options::{Traces, Watched};
 pub use replay::replay_page;
 pub use reproduction::{Reproduction, reproduction};
-pub use run::{is_metric, run_report};
+pub use run::{is_metric, metrics, run_report};
 
 use serde::{Deserialize, Serialize};
 use tony_env::recording::Recording;

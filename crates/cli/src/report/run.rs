@@ -99,11 +99,15 @@ const OTHERS: &[&str] = &[
     "seconds",
 ];
 
-/// Does some training log a quantity of this name? Costs, multipliers and critics have one a channel.
+/// Quantities that some training logs; costs, multipliers and critics have more, one a channel.
+pub fn metrics() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|known| known.metric).chain(OTHERS.iter().copied())
+}
+
+/// Does some training log a quantity of this name?
 pub fn is_metric(name: &str) -> bool {
     let of_channel = |stem: &str| name.strip_prefix(stem).is_some_and(|channel| channel.len() > 1);
-    KNOWN.iter().any(|known| known.metric == name)
-        || OTHERS.contains(&name)
+    metrics().any(|known| known == name)
         || ["Cost/", "Metrics/LagrangeMultiplier/", "Value/ExplainedVariance/"].into_iter().any(of_channel)
 }
 

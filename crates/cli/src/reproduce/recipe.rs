@@ -232,8 +232,10 @@ impl Recipe {
     fn check_value(&self, value: &Value) -> std::result::Result<(), String> {
         match value {
             Value::Run { run, metric, .. } => {
-                let known = self.run.iter().any(|known| &known.id == run);
-                known.then_some(()).ok_or_else(|| format!("it names a run `{run}`, which the recipe lacks"))?;
+                let known = || self.run.iter().map(|known| known.id.as_str());
+                if !known().any(|known| known == run) {
+                    return Err(format!("it names a run `{run}`, which the recipe lacks{}", meant(run, known())));
+                }
                 check_metric(metric)
             }
             Value::Experiment { experiment, value } => {
@@ -295,5 +297,11 @@ impl Recipe {
 }
 
 fn check_metric(metric: &str) -> std::result::Result<(), String> {
-    report::is_metric(metric).then_some(()).ok_or_else(|| format!("no training logs a quantity `{metric}`"))
+    let unknown = || format!("no training logs a quantity `{metric}`{}", meant(metric, report::metrics()));
+    report::is_metric(metric).then_some(()).ok_or_else(unknown)
+}
+
+/// The known name that is near, as a question.
+fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    nearest(name, known).map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
 }
