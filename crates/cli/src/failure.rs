@@ -78,6 +78,12 @@ impl Failure {
         self
     }
 
+    /// `name` is the algorithm that a hint speaks of, where it is not on the command line.
+    pub fn of_algorithm(mut self, name: &str) -> Self {
+        self.hint = self.hint.map(|hint| hint.replace("ALGO", name));
+        self
+    }
+
     /// An unknown name; the hint is the command line with the nearest known name, that name where a file has the wrong one, or else where to
     /// look.
     pub fn unknown(kind: &'static str, what: impl Display, name: &str, nearest: Option<&str>, look: &str) -> Self {

@@ -139,7 +139,11 @@ fn recipes_that_cannot_be_meant_are_refused_before_the_first_step() {
     let parts = ["no environment is called `probe-akshun`", "the run `learner`", "try: write `probe-action-v0` there"];
     refuse("probe-action", "probe-akshun", &parts);
     refuse("algorithm = \"ppo\"", "algorithm = \"ppq\"", &["no algorithm is called `ppq`"]);
-    refuse("minibatch=100", "minibach=100", &["unknown setting `minibach`", "the run `learner`"]);
+    refuse(
+        "minibatch=100",
+        "minibach=100",
+        &["unknown setting `minibach` (file ", "the run `learner`", "try: tony train ppo --help"],
+    );
     refuse("run = \"learner\"", "run = \"lerner\"", &["names a run `lerner`", "did you mean `learner`?"]);
     refuse("like = \"learner\"", "like = \"later\"", &["like `later`"]);
     refuse("at_least = 0.01", "", &["no criterion"]);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use tony_run::{Layer, Plan, nearest};
+use tony_run::{Layer, Plan, Source, nearest};
 
 use super::experiments;
 use super::measure::{Criterion, Value};
@@ -261,7 +261,9 @@ impl Recipe {
     pub fn plan(&self, budget: Budget, seeds: Option<usize>) -> Result<Vec<Planned>> {
         let mut planned = Vec::new();
         for run in &self.run {
-            let place = |failure: Failure| failure.at(format!("in the run `{}` of the recipe {}", run.id, self.paper));
+            let place = |failure: Failure| {
+                failure.at(format!("in the run `{}` of the recipe {}", run.id, self.paper)).of_algorithm(&run.algorithm)
+            };
             let larger = run.paper.clone().filter(|_| budget == Budget::Paper).unwrap_or_default();
             let chain = self.chain(run).map_err(place)?;
             let missing = |what: &str| place(Failure::usage("bad_recipe", format!("it has no {what}")));
@@ -273,7 +275,8 @@ impl Recipe {
             for seed in 0..seeds.or(larger.seeds).or(run.seeds).unwrap_or(self.seeds) as u64 {
                 let mut words = settings.clone();
                 words.extend([format!("steps={}", larger.steps.unwrap_or(steps)), format!("seed={seed}")]);
-                let layer = Layer::command_line(&words).map_err(|error| place(error.into()))?;
+                let words = Layer::command_line(&words).map_err(|error| place(error.into()))?;
+                let layer = Layer { source: Source::File(format!("{}.toml", self.paper)), ..words };
                 let plan = algorithm.resolve(env, &[layer]).map_err(place)?;
                 planned.push(Planned { id: run.id.clone(), seed, plan, needs: run.needs.clone() });
             }
