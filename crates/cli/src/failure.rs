@@ -165,8 +165,8 @@ impl From<tony_run::Error> for Failure {
             _ => None,
         };
         let algorithm = std::env::args().skip(1).skip_while(|word| word != "train").nth(1).unwrap_or("ALGO".into());
-        let hint = near.or_else(|| error.hint()).map(|hint| hint.replace("ALGO", &algorithm));
-        Self { hint, ..Self::from_text(error.kind(), code, &error.to_string()) }
+        let hint = near.or_else(|| error.hint());
+        Self { hint, ..Self::from_text(error.kind(), code, &error.to_string()) }.of_algorithm(&algorithm)
     }
 }
 
