@@ -209,8 +209,10 @@ impl Recipe {
         }
         for experiment in &self.experiment {
             if experiments::find(&experiment.id).is_none() {
-                let known: Vec<&str> = experiments::ALL.iter().map(|known| known.id).collect();
-                return bad(format!("there is no experiment `{}`; there are {}", experiment.id, known.join(", ")));
+                let known = || experiments::ALL.iter().map(|known| known.id);
+                let near = meant(&experiment.id, known());
+                let known = known().collect::<Vec<_>>().join(", ");
+                return bad(format!("there is no experiment `{}`; there are {known}{near}", experiment.id));
             }
         }
         for claim in &self.claim {
@@ -220,22 +222,23 @@ impl Recipe {
             }
         }
         for figure in &self.figure {
-            let missing = figure.runs.iter().find(|id| !self.run.iter().any(|run| &run.id == *id));
-            if let Some(id) = missing {
-                return bad(format!("the figure \"{}\" names a run `{id}`, which the recipe lacks", figure.title));
-            }
-            check_metric(&figure.metric).or_else(|what| bad(format!("the figure \"{}\": {what}", figure.title)))?;
+            let runs = figure.runs.iter().try_for_each(|run| self.check_run(run));
+            let checked = runs.and_then(|()| check_metric(&figure.metric));
+            checked.or_else(|what| bad(format!("the figure \"{}\": {what}", figure.title)))?;
         }
         Ok(())
+    }
+
+    fn check_run(&self, run: &str) -> std::result::Result<(), String> {
+        let known = || self.run.iter().map(|known| known.id.as_str());
+        let unknown = || format!("it names a run `{run}`, which the recipe lacks{}", meant(run, known()));
+        known().any(|known| known == run).then_some(()).ok_or_else(unknown)
     }
 
     fn check_value(&self, value: &Value) -> std::result::Result<(), String> {
         match value {
             Value::Run { run, metric, .. } => {
-                let known = || self.run.iter().map(|known| known.id.as_str());
-                if !known().any(|known| known == run) {
-                    return Err(format!("it names a run `{run}`, which the recipe lacks{}", meant(run, known())));
-                }
+                self.check_run(run)?;
                 check_metric(metric)
             }
             Value::Experiment { experiment, value } => {
