@@ -1,4 +1,5 @@
-//! Small dense and recurrent networks, fused on the CPU: what reinforcement learning spends its update in.
+//! Small dense and recurrent networks, fused on the CPU: what reinforcement learning spends its update in. And what a language model
+//! spends its time in when it writes: products with packed weights, and attention.
 //!
 //! Parameters, gradients and tangents are flat `f32` slices that the caller owns. Everything that is computed is a function of
 //! its inputs alone: the same bits for any number of threads and on any machine, because
@@ -37,6 +38,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod adam;
+mod attention;
 pub mod categorical;
 mod cholesky;
 pub mod gaussian;
@@ -46,6 +48,7 @@ mod kernels;
 mod lstm;
 mod mlp;
 mod normaliser;
+mod packed;
 mod peak;
 mod reduce;
 mod rows;
@@ -55,6 +58,7 @@ mod trace;
 mod workspace;
 
 pub use adam::Adam;
+pub use attention::{Attention, Gate, KeyValues, rms_norm, rotate};
 pub use cholesky::Cholesky;
 pub use hessian::Curve;
 pub use init::Init;
@@ -62,9 +66,11 @@ pub use kernels::tanh;
 pub use lstm::{Lstm, Sequences, Tape};
 pub use mlp::{Activation, Head, Mlp};
 pub use normaliser::Normaliser;
+pub use packed::{PackedMatrix, PackedRow, Packing};
 pub use peak::{flop_count, machine_gflops};
 pub use reduce::{axpy, clip_norm, dot, norm, polyak};
 pub use rows::Rows;
+pub use simd::f16_to_f32;
 pub use trace::Trace;
 pub use workspace::{BLOCK, LANES, Scratch, Workspace};
 

@@ -17,7 +17,7 @@ pub(crate) const WIDTH: usize = 16;
 pub enum Path {
     /// Rust's own arithmetic; `f32::mul_add` rounds exactly on any machine, slowly where the hardware lacks it.
     Portable,
-    /// 256-bit vectors with fused multiply-add.
+    /// 256-bit vectors with fused multiply-add and half-precision conversion.
     Avx2,
     /// 512-bit vectors.
     Avx512,
@@ -28,7 +28,7 @@ pub fn available() -> Vec<Path> {
     let mut paths = vec![Path::Portable];
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
             paths.push(Path::Avx2);
             if is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512vl")
@@ -80,7 +80,7 @@ fn at_most(wanted: Path) -> Path {
 /// Sixteen `f32` side by side.
 ///
 /// # Safety
-/// Pointers must be valid for 16 numbers (`count` for a partial access, eight rows of 8 for a tile), and the machine must have the instruction set: a kernel
+/// Pointers must be valid for 16 numbers (`count` for a partial access, eight rows of 8 for a tile; the bytes that hold them for the packed loads), and the machine must have the instruction set: a kernel
 /// reaches an implementation only through a [`Path`] that [`available`] listed.
 pub(crate) trait Simd: Copy {
     type V: Copy;
@@ -94,6 +94,14 @@ pub(crate) trait Simd: Copy {
     unsafe fn store_partial(p: *mut f32, v: Self::V, count: usize);
     /// `a * b + c`, rounded once.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// 16 numbers in half precision (IEEE binary16).
+    unsafe fn load_f16(p: *const u8) -> Self::V;
+    /// 16 numbers in the upper halves of single precision.
+    unsafe fn load_bf16(p: *const u8) -> Self::V;
+    /// 16 signed bytes.
+    unsafe fn load_i8(p: *const u8) -> Self::V;
+    /// 16 bytes as the numbers 0 to 15 in their low halves, then those in their high halves.
+    unsafe fn load_nibbles(p: *const u8) -> [Self::V; 2];
     /// An 8 x 8 tile from rows at a stride to columns at a stride.
     #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
@@ -148,6 +156,53 @@ impl Simd for Portable {
         }
         c
     }
+
+    #[inline(always)]
+    unsafe fn load_f16(p: *const u8) -> Self::V {
+        let halves = unsafe { p.cast::<[u16; WIDTH]>().read_unaligned() };
+        halves.map(f16_to_f32)
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(p: *const u8) -> Self::V {
+        let halves = unsafe { p.cast::<[u16; WIDTH]>().read_unaligned() };
+        halves.map(|half| f32::from_bits(u32::from(half) << 16))
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(p: *const u8) -> Self::V {
+        let bytes = unsafe { p.cast::<[i8; WIDTH]>().read_unaligned() };
+        bytes.map(f32::from)
+    }
+
+    #[inline(always)]
+    unsafe fn load_nibbles(p: *const u8) -> [Self::V; 2] {
+        let bytes = unsafe { p.cast::<[u8; WIDTH]>().read_unaligned() };
+        [bytes.map(|byte| f32::from(byte & 15)), bytes.map(|byte| f32::from(byte >> 4))]
+    }
+}
+
+/// IEEE binary16 to binary32, exactly.
+pub fn f16_to_f32(half: u16) -> f32 {
+    let (sign, magnitude) = (u32::from(half & 0x8000) << 16, u32::from(half & 0x7fff));
+    let bits = match magnitude {
+        // Zero and the subnormal numbers are multiples of 2^-24.
+        0..0x400 => (magnitude as f32 * f32::from_bits(0x3380_0000)).to_bits(),
+        0x400..0x7c00 => (magnitude << 13) + ((127 - 15) << 23),
+        _ => (magnitude << 13) | 0x7f80_0000,
+    };
+    f32::from_bits(sign | bits)
+}
+
+/// The half-precision number that equals `x`, where there is one.
+pub(crate) fn exact_f16(x: f32) -> Option<u16> {
+    let (sign, magnitude) = ((x.to_bits() >> 16 & 0x8000) as u16, f32::from_bits(x.to_bits() & 0x7fff_ffff));
+    let half = if magnitude < f32::from_bits(0x3880_0000) {
+        (magnitude * 16_777_216.0) as u16
+    } else {
+        u16::try_from(magnitude.to_bits().wrapping_sub((127 - 15) << 23) >> 13).ok()?
+    };
+    (f16_to_f32(sign | half).to_bits() == x.to_bits()).then_some(sign | half)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -199,8 +254,44 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn load_f16(p: *const u8) -> Self::V {
+            unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_bf16(p: *const u8) -> Self::V {
+            unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())))) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_i8(p: *const u8) -> Self::V {
+            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()))) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_nibbles(p: *const u8) -> [Self::V; 2] {
+            unsafe {
+                let [low, high] = nibbles(p);
+                [_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(low)), _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(high))]
+            }
+        }
+
+        #[inline(always)]
         unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
             unsafe { transpose8(from, from_stride, to, to_stride) };
+        }
+    }
+
+    /// The low and the high halves of 16 bytes.
+    ///
+    /// # Safety
+    /// 16 bytes are valid at `p`.
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8) -> [__m128i; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (both, mask) = (_mm_loadu_si128(p.cast()), _mm_set1_epi8(15));
+            [_mm_and_si128(both, mask), _mm_and_si128(_mm_srli_epi16::<4>(both), mask)]
         }
     }
 
@@ -308,6 +399,43 @@ mod x86 {
         #[inline(always)]
         unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+        }
+
+        #[inline(always)]
+        unsafe fn load_f16(p: *const u8) -> Self::V {
+            unsafe {
+                let (low, high) = (_mm_loadu_si128(p.cast()), _mm_loadu_si128(p.add(16).cast()));
+                [_mm256_cvtph_ps(low), _mm256_cvtph_ps(high)]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn load_bf16(p: *const u8) -> Self::V {
+            unsafe {
+                let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
+                let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.add(16).cast()));
+                let (low, high) = (_mm256_slli_epi32::<16>(low), _mm256_slli_epi32::<16>(high));
+                [_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn load_i8(p: *const u8) -> Self::V {
+            unsafe {
+                let all = _mm_loadu_si128(p.cast());
+                let (low, high) = (_mm256_cvtepi8_epi32(all), _mm256_cvtepi8_epi32(_mm_srli_si128::<8>(all)));
+                [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn load_nibbles(p: *const u8) -> [Self::V; 2] {
+            unsafe {
+                let [low, high] = nibbles(p);
+                let (a, b) = (_mm256_cvtepu8_epi32(low), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(low)));
+                let (c, d) = (_mm256_cvtepu8_epi32(high), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(high)));
+                [[_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b)], [_mm256_cvtepi32_ps(c), _mm256_cvtepi32_ps(d)]]
+            }
         }
 
         #[inline(always)]

@@ -1,0 +1,592 @@
+//! Weights of large layers, packed as their file stores them, and products with them in full precision.
+//!
+//! A language model's step for one row reads every weight once, so its speed is that of the memory: weights stay at 4, 8 or 16 bits and
+//! become single precision in registers. Sixteen rows of a matrix lie side by side, column after column, so that an element of a product
+//! is one chain of fused multiply-adds over the columns in order, whatever the number of rows, threads or instruction set: a row of a batch
+//! has the bits that it has alone.
+#![allow(unsafe_code)]
+// A body must be inlined into the function that enables its instruction set; a product takes what it takes.
+#![allow(clippy::inline_always, clippy::too_many_arguments)]
+
+use rayon::prelude::*;
+
+use crate::kernels::{self, Start, View, kernel};
+use crate::peak::count_flops;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512};
+use crate::simd::{Path, Portable, Simd, WIDTH, exact_f16, path};
+
+/// How the numbers of a [`PackedMatrix`] are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// Single precision.
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// The upper halves of single precision.
+    Bf16,
+    /// Whole numbers from 0 to 15, a scale and a minimum for each 32 columns.
+    Four,
+    /// Whole numbers from -128 to 127, a scale and a minimum for each `group` (16 or 32) columns.
+    Eight {
+        /// Columns that share a scale.
+        group: usize,
+    },
+}
+
+impl Packing {
+    /// Columns that share a scale; a matrix has a multiple of these.
+    pub fn group(self) -> usize {
+        match self {
+            Self::F32 | Self::F16 | Self::Bf16 => 2,
+            Self::Four => 32,
+            Self::Eight { group } => group,
+        }
+    }
+}
+
+/// One row of a matrix as it is given: the slice that its [`Packing`] names, the others being empty.
+#[derive(Debug, Default)]
+pub struct PackedRow {
+    /// [`Packing::F32`]: the numbers.
+    pub singles: Vec<f32>,
+    /// [`Packing::F16`] and [`Packing::Bf16`]: their bits.
+    pub halves: Vec<u16>,
+    /// Whole numbers `q`: the number of column `j` in group `g` is `scales[g] * q[j] + mins[g]`.
+    pub quants: Vec<i8>,
+    /// Scales, one a group.
+    pub scales: Vec<f32>,
+    /// Minima, one a group.
+    pub mins: Vec<f32>,
+}
+
+/// How scales are kept: in half precision where all of them are such numbers, and without minima where all are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Heads {
+    wide: bool,
+    min: bool,
+}
+
+/// A matrix of `rows` x `columns` in packed form.
+#[derive(Clone, Debug)]
+pub struct PackedMatrix {
+    packing: Packing,
+    heads_are: Heads,
+    rows: usize,
+    columns: usize,
+    /// Panel after panel of 16 rows, column after column.
+    numbers: Vec<u8>,
+    /// Panel after panel, group after group: 16 scales, then 16 minima where there are any.
+    heads: Vec<u8>,
+}
+
+/// Panels that are one piece of work.
+const JOB: usize = 4;
+/// Columns that are unpacked at once, for two panels side by side.
+const BLOCK: usize = 128;
+
+impl PackedMatrix {
+    /// Pack the rows that `fill` writes, one after the other. Rows must fill whole groups; scales must be finite.
+    ///
+    /// # Panics
+    /// Panics if `columns` is no multiple of the packing's group.
+    pub fn new(packing: Packing, rows: usize, columns: usize, mut fill: impl FnMut(usize, &mut PackedRow)) -> Self {
+        assert!(
+            columns.is_multiple_of(packing.group()),
+            "{columns} columns are not whole groups of {}",
+            packing.group()
+        );
+        let panels = rows.div_ceil(WIDTH);
+        let (singles, halves, quants, bytes) = match packing {
+            Packing::F32 => (columns, 0, 0, 4 * columns),
+            Packing::F16 | Packing::Bf16 => (0, columns, 0, 2 * columns),
+            Packing::Four => (0, 0, columns, columns / 2),
+            Packing::Eight { .. } => (0, 0, columns, columns),
+        };
+        let groups = quants / packing.group();
+        let mut row = PackedRow {
+            singles: vec![0.0; singles],
+            halves: vec![0; halves],
+            quants: vec![0; quants],
+            scales: vec![0.0; groups],
+            mins: vec![0.0; groups],
+        };
+        let (mut scales, mut mins) = (vec![0.0; panels * groups * WIDTH], vec![0.0; panels * groups * WIDTH]);
+        let mut numbers = vec![0_u8; panels * WIDTH * bytes];
+        for i in 0..rows {
+            fill(i, &mut row);
+            let (panel, lane) = (i / WIDTH, i % WIDTH);
+            let panel_numbers = &mut numbers[panel * WIDTH * bytes..][..WIDTH * bytes];
+            match packing {
+                Packing::F32 => spread(row.singles.iter().map(|x| x.to_le_bytes()), lane, panel_numbers),
+                Packing::F16 | Packing::Bf16 => spread(row.halves.iter().map(|x| x.to_le_bytes()), lane, panel_numbers),
+                Packing::Four => {
+                    let pairs = row.quants.chunks_exact(2);
+                    spread(pairs.map(|pair| [pair[0] as u8 | (pair[1] as u8) << 4]), lane, panel_numbers);
+                }
+                Packing::Eight { .. } => spread(row.quants.iter().map(|q| q.to_le_bytes()), lane, panel_numbers),
+            }
+            for g in 0..groups {
+                scales[(panel * groups + g) * WIDTH + lane] = row.scales[g];
+                mins[(panel * groups + g) * WIDTH + lane] = row.mins[g];
+            }
+        }
+        // Fewer kinds to compile: these two have what all of theirs that are met in files need.
+        let (fine, four) = (packing == Packing::Eight { group: 16 }, packing == Packing::Four);
+        let heads_are = Heads {
+            wide: fine || scales.iter().chain(&mins).any(|x| exact_f16(*x).is_none()),
+            min: four || mins.iter().any(|x| *x != 0.0),
+        };
+        let mut heads = Vec::new();
+        for (scales, mins) in scales.chunks_exact(WIDTH).zip(mins.chunks_exact(WIDTH)) {
+            for x in scales.iter().chain(mins.iter().filter(|_| heads_are.min)) {
+                match exact_f16(*x).filter(|_| !heads_are.wide) {
+                    Some(half) => heads.extend(half.to_le_bytes()),
+                    None => heads.extend(x.to_le_bytes()),
+                }
+            }
+        }
+        Self { packing, heads_are, rows, columns, numbers, heads }
+    }
+
+    /// Rows: outputs of a layer.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns: inputs of a layer.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Distance between rows of a product: `rows` to whole vectors.
+    pub fn width(&self) -> usize {
+        self.rows.next_multiple_of(WIDTH)
+    }
+
+    /// Memory that the numbers and scales take.
+    pub fn bytes(&self) -> usize {
+        self.numbers.len() + self.heads.len()
+    }
+
+    /// Row `i` in single precision into `out` (`columns` numbers).
+    ///
+    /// # Panics
+    /// Panics if there is no such row, or `out` is of another length.
+    pub fn row(&self, i: usize, out: &mut [f32]) {
+        assert!(i < self.rows && out.len() == self.columns, "row {i} of {} with {} numbers", self.rows, out.len());
+        let mut unpacked = Unpacked([0.0; 2 * WIDTH * BLOCK]);
+        for first in (0..self.columns).step_by(BLOCK) {
+            let count = BLOCK.min(self.columns - first);
+            unpack(path(), self, i / WIDTH, first, count, &mut unpacked.0, WIDTH);
+            for (out, lanes) in out[first..first + count].iter_mut().zip(unpacked.0.chunks_exact(WIDTH)) {
+                *out = lanes[i % WIDTH];
+            }
+        }
+    }
+
+    /// `y = x W'`: `x` has rows of `columns`, `y` as many rows of [`PackedMatrix::width`].
+    ///
+    /// # Panics
+    /// Panics if `x` and `y` are not of these shapes.
+    pub fn product(&self, x: &[f32], y: &mut [f32]) {
+        Self::products(x, &mut [(self, y)]);
+    }
+
+    /// Products of the same rows with several matrices, shared out together.
+    ///
+    /// # Panics
+    /// Panics if one of them is not of its shape.
+    pub fn products(x: &[f32], results: &mut [(&Self, &mut [f32])]) {
+        let (path, columns) = (path(), results[0].0.columns);
+        let m = x.len() / columns;
+        // A row's results are cut into pieces where they lie; of several rows, each job has its piece and copies follow.
+        let mut pieces: Vec<Vec<f32>> = Vec::new();
+        for (matrix, y) in results.iter() {
+            assert_eq!(
+                (m * columns, m * matrix.width(), columns),
+                (x.len(), y.len(), matrix.columns),
+                "shapes of a product"
+            );
+            count_flops(2 * (m * matrix.rows * columns) as u64);
+            pieces.push(if m == 1 { Vec::new() } else { vec![0.0; y.len()] });
+        }
+        let mut jobs: Vec<(&Self, usize, &mut [f32])> = Vec::new();
+        for ((matrix, y), pieces) in results.iter_mut().zip(&mut pieces) {
+            let pieces = if m == 1 { &mut **y } else { &mut **pieces };
+            jobs.extend(pieces.chunks_mut(m * JOB * WIDTH).enumerate().map(|(i, piece)| (*matrix, i * JOB, piece)));
+        }
+        let job = |(matrix, panel, y): &mut (&Self, usize, &mut [f32])| {
+            if m == 1 { row(path, matrix, *panel, x, y) } else { matrix.block(path, *panel, m, x, y) }
+        };
+        if jobs.len() > 1 && rayon::current_num_threads() > 1 {
+            jobs.par_iter_mut().for_each(job);
+        } else {
+            jobs.iter_mut().for_each(job);
+        }
+        for ((matrix, y), pieces) in results.iter_mut().zip(&pieces) {
+            let pieces = pieces.chunks(m * JOB * WIDTH);
+            for (i, piece) in pieces.enumerate() {
+                let columns = piece.len() / m;
+                for (y, piece) in y.chunks_exact_mut(matrix.width()).zip(piece.chunks_exact(columns)) {
+                    y[i * JOB * WIDTH..][..columns].copy_from_slice(piece);
+                }
+            }
+        }
+    }
+
+    /// The product of `m` rows with the panels from `panel` that `y` has numbers of, two panels unpacked at a time.
+    fn block(&self, path: Path, panel: usize, m: usize, x: &[f32], y: &mut [f32]) {
+        let (stride, panels) = (y.len() / m, y.len() / m / WIDTH);
+        let mut unpacked = Unpacked([0.0; 2 * WIDTH * BLOCK]);
+        for left in (0..panels).step_by(2) {
+            let side = (panels - left).min(2);
+            for first in (0..self.columns).step_by(BLOCK) {
+                let count = BLOCK.min(self.columns - first);
+                for i in 0..side {
+                    let unpacked = &mut unpacked.0[i * WIDTH..];
+                    unpack(path, self, panel + left + i, first, count, unpacked, side * WIDTH);
+                }
+                let x = View { data: &x[first..], stride: self.columns };
+                let weights = View { data: &unpacked.0, stride: side * WIDTH };
+                let start = if first == 0 { Start::Zero } else { Start::Result };
+                kernels::product(path, m, side * WIDTH, count, x, weights, start, &mut y[left * WIDTH..], stride);
+            }
+        }
+    }
+}
+
+/// Items of `N` bytes to lane `lane` of a panel.
+fn spread<const N: usize>(items: impl Iterator<Item = [u8; N]>, lane: usize, panel: &mut [u8]) {
+    for (item, lanes) in items.zip(panel.chunks_exact_mut(N * WIDTH)) {
+        lanes[N * lane..][..N].copy_from_slice(&item);
+    }
+}
+
+/// Two panels of a block of columns.
+#[repr(align(64))]
+struct Unpacked([f32; 2 * WIDTH * BLOCK]);
+
+/// A way of packing, to the kernels: numbers come two columns at a time.
+trait Format {
+    /// Columns that share a head.
+    const GROUP: usize;
+    /// Bytes of two columns of a panel.
+    const PAIR: usize;
+    /// Bytes of the head of a group of a panel.
+    const HEAD: usize;
+
+    /// Scales and minima of 16 rows.
+    ///
+    /// # Safety
+    /// `HEAD` bytes are valid, and the machine has the instruction set, here as below.
+    unsafe fn head<S: Simd>(p: *const u8) -> [S::V; 2];
+
+    /// Two columns of 16 rows.
+    ///
+    /// # Safety
+    /// `PAIR` bytes are valid.
+    unsafe fn pair<S: Simd>(head: [S::V; 2], p: *const u8) -> [S::V; 2];
+}
+
+/// Numbers without scales, of 4 or 2 bytes.
+struct Plain<const BITS: usize, const BRAIN: bool>;
+
+// SAFETY (both methods): the trait's conditions.
+impl<const BITS: usize, const BRAIN: bool> Format for Plain<BITS, BRAIN> {
+    const GROUP: usize = 2;
+    const PAIR: usize = 2 * WIDTH * BITS / 8;
+    const HEAD: usize = 0;
+
+    #[inline(always)]
+    unsafe fn head<S: Simd>(_: *const u8) -> [S::V; 2] {
+        unsafe { [S::splat(0.0); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn pair<S: Simd>(_: [S::V; 2], p: *const u8) -> [S::V; 2] {
+        unsafe {
+            match (BITS, BRAIN) {
+                (32, _) => [S::load(p.cast()), S::load(p.add(4 * WIDTH).cast())],
+                (_, true) => [S::load_bf16(p), S::load_bf16(p.add(2 * WIDTH))],
+                (_, false) => [S::load_f16(p), S::load_f16(p.add(2 * WIDTH))],
+            }
+        }
+    }
+}
+
+/// Whole numbers with scales.
+struct Scaled<const BITS: usize, const GROUP: usize, const WIDE: bool, const MIN: bool>;
+
+// SAFETY (both methods): the trait's conditions.
+impl<const BITS: usize, const GROUP: usize, const WIDE: bool, const MIN: bool> Format
+    for Scaled<BITS, GROUP, WIDE, MIN>
+{
+    const GROUP: usize = GROUP;
+    const PAIR: usize = 2 * WIDTH * BITS / 8;
+    const HEAD: usize = WIDTH * if WIDE { 4 } else { 2 } * if MIN { 2 } else { 1 };
+
+    #[inline(always)]
+    unsafe fn head<S: Simd>(p: *const u8) -> [S::V; 2] {
+        unsafe {
+            match (WIDE, MIN) {
+                (true, true) => [S::load(p.cast()), S::load(p.add(4 * WIDTH).cast())],
+                (true, false) => [S::load(p.cast()), S::splat(0.0)],
+                (false, true) => [S::load_f16(p), S::load_f16(p.add(2 * WIDTH))],
+                (false, false) => [S::load_f16(p), S::splat(0.0)],
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn pair<S: Simd>([scale, min]: [S::V; 2], p: *const u8) -> [S::V; 2] {
+        unsafe {
+            let [a, b] = if BITS == 4 { S::load_nibbles(p) } else { [S::load_i8(p), S::load_i8(p.add(WIDTH))] };
+            [S::fma(a, scale, min), S::fma(b, scale, min)]
+        }
+    }
+}
+
+/// Call `$body::<S, F>` with the matrix's format `F`.
+macro_rules! with_format {
+    ($matrix:expr, $body:ident::<$s:ident>($($arg:expr),* $(,)?)) => {
+        match ($matrix.packing, $matrix.heads_are.wide, $matrix.heads_are.min) {
+            (Packing::F32, ..) => $body::<$s, Plain<32, false>>($($arg),*),
+            (Packing::F16, ..) => $body::<$s, Plain<16, false>>($($arg),*),
+            (Packing::Bf16, ..) => $body::<$s, Plain<16, true>>($($arg),*),
+            (Packing::Four, false, _) => $body::<$s, Scaled<4, 32, false, true>>($($arg),*),
+            (Packing::Four, true, _) => $body::<$s, Scaled<4, 32, true, true>>($($arg),*),
+            (Packing::Eight { group: 16 }, _, false) => $body::<$s, Scaled<8, 16, true, false>>($($arg),*),
+            (Packing::Eight { group: 16 }, _, true) => $body::<$s, Scaled<8, 16, true, true>>($($arg),*),
+            (Packing::Eight { .. }, false, false) => $body::<$s, Scaled<8, 32, false, false>>($($arg),*),
+            (Packing::Eight { .. }, true, false) => $body::<$s, Scaled<8, 32, true, false>>($($arg),*),
+            (Packing::Eight { .. }, false, true) => $body::<$s, Scaled<8, 32, false, true>>($($arg),*),
+            (Packing::Eight { .. }, true, true) => $body::<$s, Scaled<8, 32, true, true>>($($arg),*),
+        }
+    };
+}
+
+kernel! {
+    /// Columns `first` to `first + count` of a panel into `out`, a row of 16 numbers each `stride`.
+    unpack = unpack_body(matrix: &PackedMatrix, panel: usize, first: usize, count: usize, out: &mut [f32], stride: usize)
+}
+
+#[inline(always)]
+fn unpack_body<S: Simd>(
+    matrix: &PackedMatrix,
+    panel: usize,
+    first: usize,
+    count: usize,
+    out: &mut [f32],
+    stride: usize,
+) {
+    assert!(first + count <= matrix.columns && panel * WIDTH < matrix.rows, "outside of the matrix");
+    assert!(stride >= WIDTH && out.len() >= (count - 1) * stride + WIDTH, "unpacked numbers do not fit");
+    with_format!(matrix, unpack_format::<S>(matrix, panel, first, count, out.as_mut_ptr(), stride));
+}
+
+#[inline(always)]
+fn unpack_format<S: Simd, F: Format>(
+    matrix: &PackedMatrix,
+    panel: usize,
+    first: usize,
+    count: usize,
+    out: *mut f32,
+    stride: usize,
+) {
+    debug_assert!(first.is_multiple_of(F::GROUP) && count.is_multiple_of(F::GROUP));
+    // SAFETY: the caller checked that the columns and the panel are the matrix's, whose slices have this layout, and that `out` has room.
+    unsafe {
+        let (mut numbers, mut head) = matrix.at::<F>(panel, first);
+        for group in 0..count / F::GROUP {
+            let scales = F::head::<S>(head);
+            for column in (group * F::GROUP..(group + 1) * F::GROUP).step_by(2) {
+                let [a, b] = F::pair::<S>(scales, numbers);
+                S::store(out.add(column * stride), a);
+                S::store(out.add((column + 1) * stride), b);
+                numbers = numbers.add(F::PAIR);
+            }
+            head = head.add(F::HEAD);
+        }
+    }
+}
+
+kernel! {
+    /// One row's product with the panels from `panel` that `y` has numbers of.
+    row = row_body(matrix: &PackedMatrix, panel: usize, x: &[f32], y: &mut [f32])
+}
+
+#[inline(always)]
+fn row_body<S: Simd>(matrix: &PackedMatrix, panel: usize, x: &[f32], y: &mut [f32]) {
+    assert!(x.len() == matrix.columns && y.len().is_multiple_of(WIDTH), "a row's product");
+    assert!(panel * WIDTH + y.len() <= matrix.width(), "outside of the matrix");
+    with_format!(matrix, row_format::<S>(matrix, panel, x, y));
+}
+
+#[inline(always)]
+fn row_format<S: Simd, F: Format>(matrix: &PackedMatrix, panel: usize, x: &[f32], y: &mut [f32]) {
+    let panels = y.len() / WIDTH;
+    for i in (0..panels - panels % 2).step_by(2) {
+        // SAFETY: the caller checked that the panels are the matrix's and that `x` has its columns; `y` has 16 numbers for each.
+        unsafe { row_panels::<S, F, 2>(matrix, panel + i, x, y.as_mut_ptr().add(i * WIDTH)) };
+    }
+    if panels % 2 == 1 {
+        // SAFETY: as above.
+        unsafe { row_panels::<S, F, 1>(matrix, panel + panels - 1, x, y.as_mut_ptr().add((panels - 1) * WIDTH)) };
+    }
+}
+
+/// `N` panels at once, so that the chains of additions overlap.
+///
+/// # Safety
+/// The panels are the matrix's, `x` has its columns, and `y` room for the results.
+#[inline(always)]
+unsafe fn row_panels<S: Simd, F: Format, const N: usize>(matrix: &PackedMatrix, panel: usize, x: &[f32], y: *mut f32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut at = [matrix.at::<F>(panel, 0); N];
+        for (i, at) in at.iter_mut().enumerate() {
+            *at = matrix.at::<F>(panel + i, 0);
+        }
+        let mut sums = [S::splat(0.0); N];
+        for x in x.chunks_exact(F::GROUP) {
+            let mut heads = [[S::splat(0.0); 2]; N];
+            for i in 0..N {
+                heads[i] = F::head::<S>(at[i].1);
+                at[i].1 = at[i].1.add(F::HEAD);
+            }
+            for x in x.chunks_exact(2) {
+                let (x0, x1) = (S::splat(x[0]), S::splat(x[1]));
+                for i in 0..N {
+                    let [a, b] = F::pair::<S>(heads[i], at[i].0);
+                    sums[i] = S::fma(x1, b, S::fma(x0, a, sums[i]));
+                    at[i].0 = at[i].0.add(F::PAIR);
+                }
+            }
+        }
+        for (i, sum) in sums.iter().enumerate() {
+            S::store(y.add(i * WIDTH), *sum);
+        }
+    }
+}
+
+impl PackedMatrix {
+    /// Where the numbers and the head of a column of a panel begin.
+    ///
+    /// # Safety
+    /// They are the matrix's, and the column begins a group.
+    #[inline(always)]
+    unsafe fn at<F: Format>(&self, panel: usize, column: usize) -> (*const u8, *const u8) {
+        let numbers = panel * self.columns / 2 * F::PAIR + column / 2 * F::PAIR;
+        let head = (panel * self.columns + column) / F::GROUP * F::HEAD;
+        // SAFETY: the caller's promise; `new` laid both slices out like this.
+        unsafe { (self.numbers.as_ptr().add(numbers), self.heads.as_ptr().add(head)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tony_random::Stream;
+
+    use super::*;
+    use crate::simd::{available, f16_to_f32, with_path};
+
+    const PACKINGS: [Packing; 6] = [
+        Packing::F32,
+        Packing::F16,
+        Packing::Bf16,
+        Packing::Four,
+        Packing::Eight { group: 32 },
+        Packing::Eight { group: 16 },
+    ];
+
+    /// A matrix with numbers that its packing holds, and the numbers.
+    fn matrix(packing: Packing, rows: usize, columns: usize, wide: bool, min: bool) -> (PackedMatrix, Vec<f32>) {
+        let mut stream = Stream::new(1, "packed", rows as u64);
+        let mut numbers = Vec::new();
+        let mut any = || stream.normal() as f32;
+        let matrix = PackedMatrix::new(packing, rows, columns, |_, row| {
+            let narrow = |x: f32| (x * 64.0).round() / 64.0;
+            match packing {
+                Packing::F32 => {
+                    row.singles.iter_mut().for_each(|x| *x = any());
+                    numbers.extend_from_slice(&row.singles);
+                }
+                Packing::F16 => {
+                    row.halves.iter_mut().for_each(|x| *x = exact_f16(narrow(any())).unwrap());
+                    numbers.extend(row.halves.iter().map(|x| f16_to_f32(*x)));
+                }
+                Packing::Bf16 => {
+                    row.halves.iter_mut().for_each(|x| *x = (any().to_bits() >> 16) as u16);
+                    numbers.extend(row.halves.iter().map(|x| f32::from_bits(u32::from(*x) << 16)));
+                }
+                Packing::Four | Packing::Eight { .. } => {
+                    let from = if packing == Packing::Four { 0.0 } else { -128.0 };
+                    let most = if packing == Packing::Four { 15.0 } else { 127.0 };
+                    row.quants.iter_mut().for_each(|q| *q = (any() * 60.0).clamp(from, most) as i8);
+                    let scale = |x: f32| if wide { x } else { narrow(x) };
+                    row.scales.iter_mut().for_each(|x| *x = scale(any()));
+                    row.mins.iter_mut().for_each(|x| *x = if min { scale(any()) } else { 0.0 });
+                    numbers.extend(row.quants.iter().enumerate().map(|(j, q)| {
+                        let g = j / packing.group();
+                        f32::from(*q).mul_add(row.scales[g], row.mins[g])
+                    }));
+                }
+            }
+        });
+        assert_eq!(matrix.heads_are.wide, !row_is_plain(packing) && (wide || packing == Packing::Eight { group: 16 }));
+        (matrix, numbers)
+    }
+
+    fn row_is_plain(packing: Packing) -> bool {
+        matches!(packing, Packing::F32 | Packing::F16 | Packing::Bf16)
+    }
+
+    /// Every packing, with and without minima, in half and in single precision; shapes with loose ends of every kind.
+    #[test]
+    fn products_are_those_of_the_definition_bit_for_bit() {
+        for (packing, wide, min) in
+            PACKINGS.iter().flat_map(|p| [(false, false), (false, true), (true, true)].map(|(w, m)| (*p, w, m)))
+        {
+            for (rows, columns) in [(1, 32), (16, 64), (37, 160), (144, 288)] {
+                let (matrix, numbers) = matrix(packing, rows, columns, wide, min);
+                let mut unpacked = vec![0.0; columns];
+                for (i, expected) in numbers.chunks_exact(columns).enumerate() {
+                    matrix.row(i, &mut unpacked);
+                    assert_eq!(unpacked, expected, "{packing:?} {rows} x {columns}");
+                }
+                let x: Vec<f32> = (0..9 * columns).map(|i| ((i * 37 % 101) as f32 - 50.0) / 32.0).collect();
+                for (path, m) in available().into_iter().flat_map(|path| [1, 2, 9].map(|m| (path, m))) {
+                    let mut y = vec![f32::NAN; m * matrix.width()];
+                    with_path(path, || matrix.product(&x[..m * columns], &mut y));
+                    for (x, y) in x.chunks_exact(columns).zip(y.chunks_exact(matrix.width())) {
+                        for (w, y) in numbers.chunks_exact(columns).zip(y) {
+                            let expected = x.iter().zip(w).fold(0.0_f32, |sum, (x, w)| x.mul_add(*w, sum));
+                            assert_eq!(y.to_bits(), expected.to_bits(), "{packing:?} {rows} x {columns} {path:?} {m}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn halves_are_exact() {
+        for half in (0..=u16::MAX).filter(|half| half & 0x7c00 != 0x7c00) {
+            let x = f16_to_f32(half);
+            assert_eq!(exact_f16(x), Some(half), "{half:#x} {x}");
+        }
+        assert!(f16_to_f32(0x7c00) == f32::INFINITY && f16_to_f32(0x7e00).is_nan());
+        assert_eq!((f16_to_f32(0x3c00), f16_to_f32(0xc000), f16_to_f32(1)), (1.0, -2.0, 5.960_464_5e-8));
+        for x in [1.0 + f32::EPSILON, 65_536.0, 1e-9, f32::INFINITY, f32::NAN] {
+            assert_eq!(exact_f16(x), None, "{x}");
+        }
+    }
+
+    #[test]
+    fn a_small_file_stays_small() {
+        let (matrix, _) = matrix(Packing::Four, 64, 320, false, true);
+        // Half a byte a number, and two halves for each 32.
+        assert_eq!(matrix.bytes(), 64 * 320 / 2 + 64 * 10 * 4);
+    }
+}
