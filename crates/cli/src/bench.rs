@@ -9,6 +9,8 @@ use tony_env::Env;
 use tony_random::Stream;
 use tony_run::{Control, Layer, Manifest, Plan, RunFolder};
 
+#[cfg(feature = "lm")]
+use crate::failure::Failure;
 use crate::failure::{Code, Result};
 use crate::play::random_action;
 use crate::train::number;
@@ -18,7 +20,7 @@ use crate::{Common, console, world};
 /// Measure speeds.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tony bench env SafetyPointGoal1\n  tony bench env HalfCheetah --threads 2 --seconds 10 --json\n  tony bench train cpo SafetyPointGoal1"
+    after_help = "Examples:\n  tony bench env SafetyPointGoal1\n  tony bench env HalfCheetah --threads 2 --seconds 10 --json\n  tony bench train cpo SafetyPointGoal1\n  tony bench model smollm2-135m --batch 16"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -39,6 +41,26 @@ enum What {
         /// How long to measure.
         #[arg(long, value_name = "S", default_value_t = 4.0)]
         seconds: f64,
+    },
+    /// Speed of a language model: prompts that are read, and tokens that are written.
+    ///
+    /// Each is measured three times, and the best counts: what else runs on the machine falls between.
+    #[cfg(feature = "lm")]
+    Model {
+        /// A GGUF file, a Hugging Face folder, or a name from `tony doctor`.
+        model: String,
+        /// Tokens of each prompt.
+        #[arg(long, value_name = "N", default_value = "512")]
+        prefill: NonZeroUsize,
+        /// Tokens to write after each.
+        #[arg(long, value_name = "N", default_value = "64")]
+        decode: NonZeroUsize,
+        /// Sequences side by side.
+        #[arg(long, value_name = "B", default_value = "1")]
+        batch: NonZeroUsize,
+        /// Worker threads [default: all cores].
+        #[arg(long, value_name = "N")]
+        threads: Option<NonZeroUsize>,
     },
     /// Training by phase, and the arithmetic of its updates beside the machine's peak.
     Train {
@@ -61,6 +83,13 @@ enum What {
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     match &args.what {
         What::Env { env, threads, seconds } => bench_env(env, *threads, *seconds, common),
+        #[cfg(feature = "lm")]
+        What::Model { model, prefill, decode, batch, threads } => {
+            let path = crate::generate::find_model(model)?;
+            world::with_threads(*threads, |threads| {
+                bench_model(&path, [prefill, decode, batch].map(|n| n.get()), threads, common)
+            })
+        }
         What::Train { algo, env, settings, steps, threads } => {
             let algorithm = Algorithm::find(algo)?;
             let mut typed = Layer::command_line(settings)?;
@@ -253,6 +282,77 @@ fn bench_train(plan: &Plan, threads: usize, common: Common) -> Result<Code> {
         percent(update_gflops / machine_gflops),
         memory.unwrap_or(0) as f64 / 1e6,
     ))?;
+    Ok(Code::Done)
+}
+
+#[cfg(feature = "lm")]
+fn bench_model(
+    path: &std::path::Path,
+    [prefill, decode, batch]: [usize; 3],
+    threads: usize,
+    common: Common,
+) -> Result<Code> {
+    use tony_lm::decoder::{Decoder, Kept, ModelFile, Piece};
+    let model = Decoder::load(&ModelFile::open(path).map_err(tony_lm::Error::from)?).map_err(tony_lm::Error::from)?;
+    let config = model.config();
+    if prefill + decode > config.context {
+        let what = format!("{prefill} + {decode} tokens are more than the {} that this model takes", config.context);
+        return Err(Failure::usage("invalid", what));
+    }
+    // Any tokens: what is computed does not depend on which.
+    let tokens: Vec<u32> = (0..prefill).map(|i| (i * 7919 % config.vocabulary) as u32).collect();
+    let (mut fast_prefill, mut fast_decode, mut peaks, mut flops, mut kept_bytes) =
+        (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64, 0);
+    for _ in 0..3 {
+        peaks = peaks.max(tony_nn::machine_gflops(threads));
+        let mut kept: Vec<Kept> = (0..batch).map(|_| model.begin()).collect();
+        let (clock, before) = (Instant::now(), tony_nn::flop_count());
+        let mut pieces: Vec<Piece> = kept.iter_mut().map(|kept| Piece { kept, tokens: &tokens, wanted: 1 }).collect();
+        model.forward(&mut pieces);
+        let seconds = clock.elapsed().as_secs_f64();
+        fast_prefill = fast_prefill.max((batch * prefill) as f64 / seconds);
+        flops = flops.max((tony_nn::flop_count() - before) as f64 / seconds / 1e9);
+        let clock = Instant::now();
+        for token in (0..decode).map(|i| [(i * 104_729 % config.vocabulary) as u32]) {
+            let mut pieces: Vec<Piece> =
+                kept.iter_mut().map(|kept| Piece { kept, tokens: &token, wanted: 1 }).collect();
+            model.forward(&mut pieces);
+        }
+        fast_decode = fast_decode.max((batch * decode) as f64 / clock.elapsed().as_secs_f64());
+        kept_bytes = kept.iter().map(Kept::bytes).sum();
+    }
+    let memory = peak_memory()?;
+    let object = json!({
+        "prefill_tokens_per_s": fast_prefill, "decode_tokens_per_s": fast_decode, "batch": batch, "threads": threads,
+        "peak_rss_bytes": memory, "weights_bytes": model.bytes(), "kept_bytes": kept_bytes, "prefill_gflops": flops, "machine_gflops": peaks,
+    });
+    console::answer(common.json, &object, || {
+        let megabytes = |bytes: usize| bytes as f64 / 1e6;
+        let gigabytes = fast_decode / batch as f64 * model.bytes() as f64 / 1e9;
+        let rows = [
+            vec![
+                "prompts read".to_owned(),
+                format!("{fast_prefill:.0} tokens/s"),
+                format!("{flops:.0} of the {peaks:.0} GFLOP/s of a large matrix product"),
+            ],
+            vec![
+                "tokens written".to_owned(),
+                format!("{fast_decode:.1} tokens/s"),
+                format!("weights are read at {gigabytes:.1} GB/s"),
+            ],
+            vec!["weights".to_owned(), format!("{:.0} MB", megabytes(model.bytes())), String::new()],
+            vec!["kept of the tokens".to_owned(), format!("{:.0} MB", megabytes(kept_bytes)), String::new()],
+            vec!["most memory".to_owned(), format!("{:.0} MB", megabytes(memory.unwrap_or(0) as usize)), String::new()],
+        ];
+        let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+        format!(
+            "{}, {}, {} of {prefill} + {decode} tokens\n{}",
+            path.display(),
+            plural(threads, "thread"),
+            plural(batch, "sequence"),
+            console::table(&rows)
+        )
+    })?;
     Ok(Code::Done)
 }
 

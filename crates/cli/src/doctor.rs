@@ -4,19 +4,24 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde::Serialize;
+#[cfg(feature = "lm")]
+use tony_run::nearest;
 
-use crate::failure::{Code, Result};
+use crate::failure::{Code, Failure, Result};
 use crate::{Common, console};
 
 /// Look at this machine: what is here, what is missing, and what that would enable.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tony doctor\n  tony doctor --fix        fetch what is missing\n  tony doctor --json"
+    after_help = "Examples:\n  tony doctor\n  tony doctor --fix           fetch what is needed and missing\n  tony doctor --fix models    fetch the language model to begin with\n  tony doctor --json"
 )]
 pub struct Args {
-    /// Fetch and mend what can be.
-    #[arg(long)]
-    fix: bool,
+    /// Fetch and mend what is needed, or WHAT: `models`, or a model by its name.
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "")]
+    fix: Option<String>,
+    /// Agree to the terms under which WHAT may be used.
+    #[arg(long, requires = "fix")]
+    accept_terms: bool,
 }
 
 /// One thing that may be here or missing.
@@ -52,15 +57,19 @@ const CHECKS: &[Check] = &[
 ];
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
+    if let Some(what) = args.fix.as_deref().filter(|what| !what.is_empty()) {
+        fetch_models(what, args.accept_terms, common)?;
+    }
     let mut items = Vec::new();
     for check in CHECKS {
         let mut item = (check.look)();
-        if let Some(mend) = check.mend.filter(|_| args.fix && !common.offline && !item.ok) {
+        if let Some(mend) = check.mend.filter(|_| args.fix.is_some() && !common.offline && !item.ok) {
             mend()?;
             item = (check.look)();
         }
         items.push(item);
     }
+    items.extend(models());
     let ok = items.iter().all(|item| item.ok || item.optional);
     if common.json {
         console::print_json(&serde_json::json!({"ok": ok, "items": items}))?;
@@ -68,6 +77,61 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         print(&items, ok)?;
     }
     Ok(if ok { Code::Done } else { Code::Failed })
+}
+
+/// Models that have names, and whether they are here. Hashes are looked at, which takes a moment for each.
+#[cfg(feature = "lm")]
+fn models() -> Vec<Item> {
+    let environment = tony_fetch::Environment::of_process();
+    let item = |model: &'static tony_lm::Listed| {
+        let found = model.file.locate(&environment, true, true, &mut |_| ());
+        let damaged = found.as_ref().err().filter(|error| !matches!(error, tony_fetch::Error::Absent { .. }));
+        Item {
+            name: model.name,
+            ok: found.is_ok(),
+            version: Some(format!("{}, {}", model.about, model.licence)),
+            path: found.as_ref().ok().cloned(),
+            enables: format!("tony generate {} --prompt TEXT", model.name),
+            fix: Some(model.file.fix.into()),
+            problem: damaged.map(ToString::to_string),
+            optional: true,
+        }
+    };
+    tony_lm::MODELS.iter().map(item).collect()
+}
+
+#[cfg(not(feature = "lm"))]
+fn models() -> Vec<Item> {
+    Vec::new()
+}
+
+/// Fetch the model called `what`, or with `models` the one to begin with.
+#[cfg(feature = "lm")]
+fn fetch_models(what: &str, accepted: bool, common: Common) -> Result<()> {
+    use tony_lm::{Listed, MODELS};
+    let name = if what == "models" { MODELS[0].name } else { what };
+    let Some(model) = Listed::find(name) else {
+        let names = || MODELS.iter().map(|model| model.name).chain(["models"]);
+        let known = names().collect::<Vec<_>>().join(", ");
+        let wrong = format!("nothing called `{what}` can be fetched; there are {known}");
+        return Err(Failure::unknown("unknown_model", wrong, what, nearest(what, names()), "tony doctor"));
+    };
+    if let Some(terms) = model.terms.filter(|_| !accepted) {
+        let failure = Failure::usage("terms", format!("{}: {terms}", model.about));
+        return Err(failure.hint(model.file.fix));
+    }
+    let environment = tony_fetch::Environment::of_process();
+    model.file.locate(&environment, true, common.offline, &mut |text| console::note(text))?;
+    Ok(())
+}
+
+#[cfg(not(feature = "lm"))]
+fn fetch_models(what: &str, _: bool, _: Common) -> Result<()> {
+    let failure = Failure::usage(
+        "no_models",
+        format!("`{what}` cannot be fetched: this program was built without language models"),
+    );
+    Err(failure.hint("cargo build --release"))
 }
 
 fn print(items: &[Item], ok: bool) -> Result<()> {

@@ -176,6 +176,27 @@ impl From<tony_mujoco::Error> for Failure {
     }
 }
 
+impl From<tony_fetch::Error> for Failure {
+    fn from(error: tony_fetch::Error) -> Self {
+        Self::from_text("fetch", Code::Failed, &error.to_string())
+    }
+}
+
+#[cfg(feature = "lm")]
+impl From<tony_lm::Error> for Failure {
+    fn from(error: tony_lm::Error) -> Self {
+        use tony_lm::Error;
+        let hint = error.hint();
+        let failure = match error {
+            Error::Io(error) | Error::Deep(tony_lm::DeepError::Io(error)) => return error.into(),
+            Error::Invalid { .. } => Self::usage("invalid", error),
+            Error::NoTemplate { .. } => Self::from_text("no_template", Code::Usage, &error.to_string()),
+            other => Self::from_text("bad_model", Code::Failed, &other.to_string()),
+        };
+        Self { hint, ..failure }
+    }
+}
+
 impl From<tony_env::Error> for Failure {
     fn from(error: tony_env::Error) -> Self {
         use std::error::Error as _;

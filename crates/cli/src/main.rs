@@ -11,6 +11,8 @@ mod eval;
 mod failure;
 #[cfg(feature = "meta")]
 mod few_shot;
+#[cfg(feature = "lm")]
+mod generate;
 mod list;
 mod panel;
 mod play;
@@ -28,7 +30,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use failure::{Code, Failure, Result};
 
-/// Trains agents that stay inside limits, and shows that they do.
+/// Trains agents and language models that stay inside limits, and shows that they do.
 #[derive(Parser)]
 #[command(name = "tony", version, arg_required_else_help = true, after_help = EXAMPLES, max_term_width = 110)]
 struct Cli {
@@ -62,6 +64,8 @@ enum Verb {
     List(list::Args),
     Check(check::Args),
     Reproduce(reproduce::Args),
+    #[cfg(feature = "lm")]
+    Generate(generate::Args),
     Bench(bench::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -94,6 +98,8 @@ fn run() -> Result<Code> {
         Verb::List(args) => list::run(&args, common),
         Verb::Check(args) => check::run(&args, common),
         Verb::Reproduce(args) => reproduce::run(&args, common),
+        #[cfg(feature = "lm")]
+        Verb::Generate(args) => generate::run(&args, common),
         Verb::Bench(args) => bench::run(&args, common),
         Verb::Doctor(args) => doctor::run(&args, common),
         Verb::Completions(args) => completions::run(&args),

@@ -9,13 +9,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("nn", &[]),
     ("run", &[]),
-    ("mujoco", &[]),
+    ("fetch", &[]),
+    ("mujoco", &["fetch"]),
     ("env", &["mujoco"]),
     ("rl", &["nn", "env", "run"]),
-    ("deep", &["run"]),
+    ("deep", &["nn", "run"]),
     ("meta", &["deep", "nn", "run"]),
-    ("cli", &["nn", "run", "mujoco", "env", "rl", "meta"]),
-    ("xtask", &["mujoco"]),
+    ("lm", &["deep", "fetch"]),
+    ("cli", &["nn", "run", "fetch", "mujoco", "env", "rl", "meta", "lm"]),
+    ("xtask", &["fetch", "mujoco"]),
 ];
 
 fn root() -> PathBuf {

@@ -1,18 +1,33 @@
-//! Networks with convolutions, on Burn.
+//! Large networks: decoder-only transformers ([`decoder`]), and convolutions on Burn ([`ConvNet`]).
 //!
-//! Parameters, gradients and pictures are flat `f32` slices that the caller owns, as in `tony-nn`; Burn's tensors do not leave this crate.
+//! A decoder's forward pass keeps the promise of `tony-nn`: the same bits on any machine, for any number of threads, in any batch.
+//!
+//! Of convolutions, parameters, gradients and pictures are flat `f32` slices that the caller owns; Burn's tensors do not leave this crate.
 //! Every product runs on the thread that asks for it (Burn's own thread pool is compiled out), so results do not depend on the number of
 //! threads, and whoever has several things to do does them side by side. Unlike `tony-nn`, bits hold for one kind of processor: Burn's
 //! matrix product blocks its sums by instruction set and cache sizes.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod conv;
+pub mod decoder;
 
 pub use conv::{ConvNet, Shape};
 
 /// What can be wrong with a network or a batch.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A file is no model, or none that is understood.
+    #[error("this model cannot be read: {what}\nin {path}")]
+    BadModel {
+        /// The file or folder.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// A size of a network is 0.
     #[error(
         "a network of pictures of side {side} with {channels} channels, {filters} filters and {classes} classes is none: each must be 1 or more"

@@ -175,7 +175,8 @@ const STRUCTURES: &[(&str, &str)] =
 /// Regenerate the field table and the probe's values.
 pub fn run() -> Result<()> {
     let scratch = tempfile::tempdir()?;
-    let wheel = fetch::download_wheel(&fetch::Environment::of_process(), scratch.path())?;
+    let environment = tony_fetch::Environment::of_process();
+    let wheel = fetch::LIBRARY.download(&fetch::WHEEL, &environment, scratch.path())?;
     unzip(&wheel, scratch.path())?;
     let source = fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join("../mujoco/src"))?;
     let answer = ask_compiler(scratch.path(), &source.join("probe.xml"))?;
@@ -196,7 +197,7 @@ fn unzip(wheel: &Path, into: &Path) -> Result<()> {
         let Some(name) = entry.enclosed_name() else { continue };
         let target = match name.strip_prefix("mujoco/include") {
             Ok(header) if header.extension().is_some_and(|e| e == "h") && header.components().count() == 2 => header,
-            Err(_) if name == Path::new(fetch::MEMBER) => Path::new("libmujoco.so"),
+            Err(_) if name == Path::new(fetch::WHEEL.member) => Path::new("libmujoco.so"),
             _ => continue,
         };
         std::io::copy(&mut entry, &mut fs::File::create(into.join(target))?)?;
@@ -242,7 +243,10 @@ fn ask_compiler(scratch: &Path, model: &Path) -> Result<Answer> {
     let program = scratch.join("fields");
     fs::write(&source, PROGRAM)?;
     // The library's own name is versioned; the loader looks for it by that.
-    fs::copy(scratch.join("libmujoco.so"), scratch.join(Path::new(fetch::MEMBER).file_name().unwrap_or_default()))?;
+    fs::copy(
+        scratch.join("libmujoco.so"),
+        scratch.join(Path::new(fetch::WHEEL.member).file_name().unwrap_or_default()),
+    )?;
     run_command(Command::new("cc").args(["-std=c11", "-I"]).arg(scratch).arg("-o").arg(&program).arg(&source).args([
         "-lmujoco".into(),
         format!("-L{}", scratch.display()),

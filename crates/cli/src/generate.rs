@@ -1,0 +1,153 @@
+//! `tony generate`: text from a model. And how a model is named on the command line.
+
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tony_lm::{Choice, Finish, Listed, MODELS, Message, Model, Request, Sampling, Writer};
+use tony_run::nearest;
+
+use crate::failure::{Code, Failure, Result};
+use crate::{Common, console, world};
+
+/// Text from a language model.
+///
+/// MODEL is a GGUF file, a Hugging Face folder, or a name from `tony doctor`. Without sampling options the likeliest token is taken each
+/// time; results are the same bits on any number of threads.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  tony generate smollm2-135m --prompt \"How do I bake bread?\"\n  tony generate model.gguf --raw --prompt \"The capital of France is\" --max-tokens 8\n  tony generate smollm2-135m --messages talk.json --temperature 0.7 --top-p 0.9 --seed 1 --json"
+)]
+pub struct Args {
+    /// The model.
+    model: String,
+    /// What to answer, or with --raw to go on with.
+    #[arg(long, value_name = "TEXT", required_unless_present = "messages", conflicts_with = "messages")]
+    prompt: Option<String>,
+    /// A JSON list of `{"role": "user", "content": "..."}`.
+    #[arg(long, value_name = "FILE", conflicts_with = "raw")]
+    messages: Option<PathBuf>,
+    /// Go on with the text as it is: no chat template.
+    #[arg(long)]
+    raw: bool,
+    /// Most tokens to write.
+    #[arg(long, value_name = "N", default_value = "256")]
+    max_tokens: NonZeroUsize,
+    /// Divides logits before drawing; 0 takes the likeliest token.
+    #[arg(long, value_name = "T", default_value_t = 0.0, allow_negative_numbers = true)]
+    temperature: f32,
+    /// Draw from the N likeliest tokens; 0 for all.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    top_k: usize,
+    /// Draw from the likeliest tokens that together have this probability.
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
+    top_p: f32,
+    /// Draw from tokens with this share of the largest probability.
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
+    min_p: f32,
+    /// Seed of the draws.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// A text that ends the answer; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// Worker threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+/// The file or folder that a MODEL on the command line stands for.
+pub fn find_model(name: &str) -> Result<PathBuf> {
+    if let Some(listed) = Listed::find(name) {
+        return Ok(listed.locate()?);
+    }
+    let path = Path::new(name);
+    if path.exists() {
+        return Ok(path.to_owned());
+    }
+    let names = || MODELS.iter().map(|model| model.name);
+    let known = names().collect::<Vec<_>>().join(", ");
+    Err(Failure::unknown(
+        "unknown_model",
+        format!("`{name}` is no file or folder, and no model's name; names are {known}"),
+        name,
+        nearest(name, names()),
+        "tony doctor",
+    ))
+}
+
+/// The JSON list of messages in a file.
+fn read_messages(path: &Path) -> Result<Vec<Message>> {
+    let bytes = fs_err::read(path).map_err(|error| Failure::usage("no_messages", error))?;
+    let bad = |what: String| Failure::usage("bad_messages", what).at(format!("in {}", path.display()));
+    let messages: Vec<Message> = serde_json::from_slice(&bytes)
+        .map_err(|error| bad(format!("these are no messages: {error}")))
+        .map_err(|failure| failure.hint(r#"a file with [{"role": "user", "content": "..."}]"#))?;
+    if messages.is_empty() { Err(bad("there are no messages".to_owned())) } else { Ok(messages) }
+}
+
+pub fn run(args: &Args, common: Common) -> Result<Code> {
+    let sampling =
+        Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, min_p: args.min_p }.check()?;
+    let messages = args.messages.as_deref().map(read_messages).transpose()?;
+    let path = find_model(&args.model)?;
+    world::with_threads(args.threads, |_| {
+        let model = Model::open(&path)?;
+        let prompt = match (&messages, &args.prompt) {
+            (Some(messages), _) => model.chat(messages)?,
+            (None, Some(text)) if args.raw => model.raw(text)?,
+            (None, text) => {
+                let content = text.clone().unwrap_or_default();
+                model.chat(&[Message { role: "user".to_owned(), content }])?
+            }
+        };
+        let request =
+            Request { prompt, max_tokens: args.max_tokens.get(), sampling, seed: args.seed, stops: args.stop.clone() };
+        answer(&model, request, common)
+    })
+}
+
+fn answer(model: &Model, request: Request, common: Common) -> Result<Code> {
+    let prompt = request.prompt.clone();
+    let mut writer = Writer::new(model, 1);
+    writer.add(request)?;
+    let (mut text, mut choices, mut first, mut finish) = (String::new(), Vec::<Choice>::new(), Vec::new(), None);
+    while writer.pending() > 0 {
+        for event in writer.step() {
+            choices.push(event.choice);
+            first = event.first_logits.unwrap_or(first);
+            finish = event.finish.or(finish);
+            if !common.json {
+                let mut out = std::io::stdout().lock();
+                out.write_all(event.text.as_bytes())?;
+                out.flush()?;
+            }
+            text.push_str(&event.text);
+        }
+    }
+    if !common.json {
+        console::print("")?;
+        return Ok(Code::Done);
+    }
+    let piece = |token: u32| String::from_utf8_lossy(model.tokenizer.spelled(token)).into_owned();
+    let mut order: Vec<u32> = (0..first.len() as u32).collect();
+    let by_logit = |a: &u32, b: &u32| first[*b as usize].total_cmp(&first[*a as usize]).then(a.cmp(b));
+    let count = order.len().min(5);
+    if count == 5 {
+        order.select_nth_unstable_by(4, by_logit);
+    }
+    order.truncate(count);
+    order.sort_by(by_logit);
+    let top: Vec<_> = order.iter().map(|t| json!({"id": t, "piece": piece(*t), "logit": first[*t as usize]})).collect();
+    console::print_json(&json!({
+        "prompt_tokens": prompt,
+        "tokens": choices.iter().map(|choice| choice.token).collect::<Vec<_>>(),
+        "text": text,
+        "logprobs": choices.iter().map(|choice| choice.logprob).collect::<Vec<_>>(),
+        "sampled_logprobs": choices.iter().map(|choice| choice.sampled).collect::<Vec<_>>(),
+        "first_top5": top,
+        "finish": if finish == Some(Finish::Stop) { "stop" } else { "length" },
+    }))?;
+    Ok(Code::Done)
+}

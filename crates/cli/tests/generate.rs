@@ -1,0 +1,122 @@
+//! `tony generate` and `tony bench model` with a tiny model: what they print, and what they say of bad input.
+#![cfg(feature = "lm")]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+#[path = "../../deep/tests/common/mod.rs"]
+mod models;
+
+use std::fs;
+
+use common::Place;
+use models::{Family, Tiny, by_bytes};
+use serde_json::{Value, json};
+
+fn place() -> Place {
+    let place = Place::new();
+    let bytes = Tiny::with_vocabulary(Family::Llama, 262).gguf(&by_bytes());
+    fs::write(place.path().join("tiny.gguf"), bytes).unwrap();
+    fs::write(place.path().join("talk.json"), r#"[{"role": "user", "content": "hello <|end|>"}]"#).unwrap();
+    place
+}
+
+#[test]
+fn an_answer_is_printed_as_text_and_as_one_object() {
+    let place = place();
+    let run = |args: &str| place.tony(&format!("generate tiny.gguf {args} --max-tokens 6")).works().json();
+    let raw = run("--raw --prompt the --json");
+    assert_eq!(raw["prompt_tokens"], json!([257]));
+    let tokens = raw["tokens"].as_array().unwrap();
+    assert!(tokens.len() <= 6 && tokens.len() == raw["logprobs"].as_array().unwrap().len());
+    let top = raw["first_top5"].as_array().unwrap();
+    assert_eq!((top.len(), &top[0]["id"]), (5, &tokens[0]), "greedy takes the largest logit");
+    assert!(top.windows(2).all(|pair| pair[0]["logit"].as_f64() >= pair[1]["logit"].as_f64()));
+    assert!(raw["logprobs"].as_array().unwrap().iter().all(|x| x.as_f64().unwrap() < 0.0));
+    assert_eq!(raw["sampled_logprobs"][0], json!(0.0), "greedy is certain");
+    // As text: the same, and nothing else on standard output.
+    let text = place.tony("generate tiny.gguf --raw --prompt the --max-tokens 6");
+    assert_eq!(text.works().stdout, format!("{}\n", raw["text"].as_str().unwrap()));
+    // Messages and a prompt that is one message are the same chat; what a message says is no mark.
+    let chat = run("--messages talk.json --json");
+    let marks =
+        |value: &Value| value["prompt_tokens"].as_array().unwrap().iter().filter(|t| t.as_u64() >= Some(260)).count();
+    assert_eq!(marks(&chat), 3);
+    fs::write(place.path().join("talk.json"), r#"[{"role": "user", "content": "the"}]"#).unwrap();
+    assert_eq!(run("--messages talk.json --json"), run("--prompt the --json"));
+    // Drawn tokens depend on the seed alone.
+    let drawn = |seed: u64, threads: u64| {
+        run(&format!("--raw --prompt the --temperature 1.5 --seed {seed} --threads {threads} --json"))
+    };
+    assert_eq!(drawn(1, 1), drawn(1, 2));
+    assert_ne!(drawn(1, 1)["tokens"], drawn(2, 1)["tokens"]);
+}
+
+#[test]
+fn the_speed_of_a_model_is_measured() {
+    let object =
+        place().tony("bench model tiny.gguf --prefill 20 --decode 8 --batch 3 --threads 1 --json").works().json();
+    for key in ["prefill_tokens_per_s", "decode_tokens_per_s", "peak_rss_bytes"] {
+        assert!(object[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    assert_eq!((&object["batch"], &object["threads"]), (&json!(3), &json!(1)));
+    place().tony("bench model tiny.gguf --prefill 60 --decode 8").fails(2, &["60 + 8 tokens are more than the 64"]);
+}
+
+#[test]
+fn bad_input_is_told_before_anything_runs() {
+    let place = place();
+    let refused = |args: &str, code: i32, parts: &[&str]| {
+        place.tony(&format!("generate {args}")).fails(code, parts);
+    };
+    refused("tiny.gguf", 2, &["required arguments were not provided", "try: "]);
+    refused(
+        "smollm2-135n --prompt a",
+        2,
+        &["`smollm2-135n` is no file or folder", "try: tony generate smollm2-135m --prompt a"],
+    );
+    refused(
+        "tiny.gguf --prompt a --temperature -1",
+        2,
+        &["temperature -1 must be 0 or more", "try: tony generate --help"],
+    );
+    refused("tiny.gguf --prompt a --top-p 0", 2, &["top-p 0 above 0", "try: "]);
+    refused("tiny.gguf --prompt a --max-tokens 0", 2, &["invalid value '0'", "try: "]);
+    refused("tiny.gguf --messages absent.json", 2, &["absent.json", "No such file"]);
+    let message = |text: &str| fs::write(place.path().join("talk.json"), text).unwrap();
+    message("[{\"role\": \"user\"}]");
+    refused("tiny.gguf --messages talk.json", 2, &["no messages: missing field `content`", "in talk.json", "try: "]);
+    message("[]");
+    refused("tiny.gguf --messages talk.json", 2, &["there are no messages"]);
+    let long = place.command("generate tiny.gguf --raw --prompt").arg("a".repeat(64)).output().unwrap();
+    let said = String::from_utf8_lossy(&long.stderr);
+    assert!(said.contains("the prompt has 64 tokens; this model takes 64"), "{said}");
+    // A file that was cut, one that is something else, and a folder without a model: exit code 1, with the path.
+    let bytes = fs::read(place.path().join("tiny.gguf")).unwrap();
+    fs::write(place.path().join("cut.gguf"), &bytes[..bytes.len() - 100]).unwrap();
+    refused("cut.gguf --prompt a", 1, &["this model cannot be read", "it may have been cut", "in cut.gguf"]);
+    fs::write(place.path().join("other.gguf"), "{}").unwrap();
+    refused("other.gguf --prompt a", 1, &["this model cannot be read", "in other.gguf"]);
+    fs::create_dir(place.path().join("folder")).unwrap();
+    refused("folder --prompt a", 1, &["folder/config.json"]);
+    let failure = place.tony("generate cut.gguf --prompt a --json").json();
+    assert_eq!(failure["error"]["kind"], "bad_model");
+    // A name whose file is not here says how to have it.
+    let output =
+        place.command("generate smollm2-135m --prompt a").env("XDG_CACHE_HOME", place.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("SmolLM2-135M-Instruct is not here") && said.contains("try: `tony doctor --fix models`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn terms_are_shown_before_a_model_is_fetched() {
+    let place = Place::new();
+    place
+        .tony("doctor --fix gemma3-270m --offline")
+        .fails(2, &["Gemma Terms of Use", "try: tony doctor --fix gemma3-270m --accept-terms"]);
+    place
+        .tony("doctor --fix gemma3-271m")
+        .fails(2, &["nothing called `gemma3-271m`", "try: tony doctor --fix gemma3-270m"]);
+}

@@ -1,0 +1,215 @@
+//! A model in a file: a GGUF file, or a Hugging Face folder. Tensors go by the names of Hugging Face, without `model.` before them.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value as Json;
+
+use super::config::{Config, Family, Scaling};
+use super::gguf::{self, Place, Value};
+use super::tensor::{Kind, Tensor};
+use crate::{Error, Result};
+
+/// An opened model, its tensors still in the file.
+#[derive(Debug)]
+pub struct ModelFile {
+    path: PathBuf,
+    config: Config,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Gguf {
+        metadata: BTreeMap<String, Value>,
+        tensors: BTreeMap<String, Place>,
+    },
+    /// The files with their tensors' names.
+    HuggingFace {
+        files: Vec<(PathBuf, Vec<u8>)>,
+    },
+}
+
+impl ModelFile {
+    /// Open a GGUF file or a Hugging Face folder: sizes are checked, no tensor is read from a GGUF file.
+    pub fn open(path: &Path) -> Result<Self> {
+        if fs_err::metadata(path)?.is_dir() { Self::open_folder(path) } else { Self::open_gguf(path) }
+    }
+
+    fn open_gguf(path: &Path) -> Result<Self> {
+        let header = gguf::read(path)?;
+        let bad = |what: String| Error::BadModel { path: path.to_owned(), what };
+        let config = Config::of_gguf(&header.metadata).map_err(bad)?;
+        let mut tensors = BTreeMap::new();
+        for (name, place) in header.tensors {
+            tensors.insert(hugging_face_name(&name, config.family), place);
+        }
+        let source = Source::Gguf { metadata: header.metadata, tensors };
+        let mut file = Self { path: path.to_owned(), config, source };
+        if file.has("rope_freqs.weight") {
+            let factors = file.vector("rope_freqs.weight", file.config.head_size / 2)?;
+            file.config.rope_scaling = Scaling::Factors(factors);
+        }
+        Ok(file)
+    }
+
+    fn open_folder(path: &Path) -> Result<Self> {
+        let bad = |what: String| Error::BadModel { path: path.to_owned(), what };
+        let json = |name: &str| -> Result<Json> {
+            let text = fs_err::read(path.join(name))?;
+            serde_json::from_slice(&text).map_err(|error| bad(format!("its {name} is no JSON: {error}")))
+        };
+        let config = Config::of_json(&json("config.json")?).map_err(bad)?;
+        let mut names = vec!["model.safetensors".to_owned()];
+        if path.join("model.safetensors.index.json").exists() {
+            let index = json("model.safetensors.index.json")?;
+            let map = index["weight_map"].as_object().ok_or_else(|| bad("its index has no `weight_map`".to_owned()))?;
+            names = map.values().filter_map(Json::as_str).map(str::to_owned).collect();
+            names.sort();
+            names.dedup();
+        }
+        let mut files = Vec::new();
+        for name in names {
+            if Path::new(&name).components().count() != 1 || name.starts_with('.') {
+                return Err(bad(format!("its index names `{name}`, which is no file of this folder")));
+            }
+            let bytes = fs_err::read(path.join(&name))?;
+            SafeTensors::deserialize(&bytes).map_err(|error| bad(format!("its {name} is damaged: {error}")))?;
+            files.push((path.join(name), bytes));
+        }
+        Ok(Self { path: path.to_owned(), config, source: Source::HuggingFace { files } })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The metadata of a GGUF file.
+    pub fn metadata(&self) -> Option<&BTreeMap<String, Value>> {
+        if let Source::Gguf { metadata, .. } = &self.source { Some(metadata) } else { None }
+    }
+
+    /// How this model cannot be what it says.
+    fn bad(&self, what: impl Into<String>) -> Error {
+        Error::BadModel { path: self.path.clone(), what: what.into() }
+    }
+
+    /// Whether there is such a tensor.
+    pub fn has(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Gguf { tensors, .. } => tensors.contains_key(name),
+            Source::HuggingFace { files } => files.iter().any(|(_, bytes)| view(bytes, name).is_some()),
+        }
+    }
+
+    /// Read a tensor that must have this shape.
+    pub fn tensor(&self, name: &str, rows: usize, columns: usize) -> Result<Tensor> {
+        let missing = || self.bad(format!("it lacks the tensor `{name}`"));
+        let tensor = match &self.source {
+            Source::Gguf { tensors, .. } => {
+                let Place { kind, rows, columns, offset, bytes } = *tensors.get(name).ok_or_else(missing)?;
+                let file = std::fs::File::open(&self.path)?;
+                let mut read = vec![0; bytes];
+                file.read_exact_at(&mut read, offset)?;
+                Tensor { kind, rows, columns, bytes: read }
+            }
+            Source::HuggingFace { files } => {
+                let found = files.iter().find_map(|(_, bytes)| view(bytes, name)).ok_or_else(missing)?;
+                let kind = match found.dtype() {
+                    Dtype::F32 => Kind::F32,
+                    Dtype::F16 => Kind::F16,
+                    Dtype::BF16 => Kind::Bf16,
+                    other => {
+                        return Err(
+                            self.bad(format!("the tensor `{name}` is of {other:?}; F32, F16 and BF16 are read"))
+                        );
+                    }
+                };
+                let (rows, columns) = match *found.shape() {
+                    [n] => (1, n),
+                    [rows, columns] => (rows, columns),
+                    ref other => return Err(self.bad(format!("the tensor `{name}` has the shape {other:?}"))),
+                };
+                Tensor { kind, rows, columns, bytes: found.data().to_vec() }
+            }
+        };
+        if (tensor.rows, tensor.columns) != (rows, columns) {
+            let is = format!("{} x {}", tensor.rows, tensor.columns);
+            return Err(self.bad(format!("the tensor `{name}` is {is} where its sizes ask for {rows} x {columns}")));
+        }
+        Ok(tensor)
+    }
+
+    /// Read a vector in single precision.
+    pub fn vector(&self, name: &str, length: usize) -> Result<Vec<f32>> {
+        self.tensor(name, 1, length)?.numbers(|i| i).ok_or_else(|| self.not_finite(name))
+    }
+
+    /// A tensor has numbers that are none.
+    pub(super) fn not_finite(&self, name: &str) -> Error {
+        self.bad(format!("the tensor `{name}` has numbers that are not finite: the file is damaged"))
+    }
+
+    /// Where row `i` of a matrix that makes queries or keys lies in the file, whose pairs of rotated rows may lie side by side.
+    pub(super) fn rotated_row(&self, i: usize) -> usize {
+        if matches!(self.source, Source::HuggingFace { .. }) || self.config.family != Family::Llama {
+            return i;
+        }
+        let size = self.config.head_size;
+        let (head, within) = (i / size * size, i % size);
+        head + within % (size / 2) * 2 + within / (size / 2)
+    }
+
+    /// What is added to weights of norms: files of Gemma in Hugging Face's form store their distance from 1.
+    pub(super) fn norm_shift(&self) -> f32 {
+        let stored = matches!(self.source, Source::HuggingFace { .. }) && self.config.family == Family::Gemma3;
+        if stored { 1.0 } else { 0.0 }
+    }
+}
+
+/// A tensor by its name with or without the prefixes that models put before it.
+fn view<'a>(bytes: &'a [u8], name: &str) -> Option<safetensors::tensor::TensorView<'a>> {
+    let tensors = SafeTensors::deserialize(bytes).ok()?;
+    ["model.", "", "language_model.model.", "language_model."]
+        .iter()
+        .find_map(|p| tensors.tensor(&format!("{p}{name}")).ok())
+}
+
+/// Names of GGUF and of Hugging Face.
+const NAMES: [(&str, &str); 14] = [
+    ("attn_norm", "input_layernorm"),
+    ("attn_q", "self_attn.q_proj"),
+    ("attn_k", "self_attn.k_proj"),
+    ("attn_v", "self_attn.v_proj"),
+    ("attn_output", "self_attn.o_proj"),
+    ("attn_q_norm", "self_attn.q_norm"),
+    ("attn_k_norm", "self_attn.k_norm"),
+    ("ffn_gate", "mlp.gate_proj"),
+    ("ffn_up", "mlp.up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+    ("post_attention_norm", "post_attention_layernorm"),
+    ("post_ffw_norm", "post_feedforward_layernorm"),
+    ("token_embd", "embed_tokens"),
+    ("output_norm", "norm"),
+];
+
+fn hugging_face_name(name: &str, family: Family) -> String {
+    let layer = name.strip_prefix("blk.").and_then(|rest| rest.split_once('.'));
+    let (prefix, rest) = layer.map_or((String::new(), name), |(layer, rest)| (format!("layers.{layer}."), rest));
+    let (stem, suffix) = rest.rsplit_once('.').unwrap_or((rest, ""));
+    let stem = match stem {
+        "ffn_norm" if family == Family::Gemma3 => "pre_feedforward_layernorm",
+        "ffn_norm" => "post_attention_layernorm",
+        "output" if layer.is_none() => "lm_head",
+        other => NAMES.iter().find(|(theirs, _)| *theirs == other).map_or(other, |(_, name)| name),
+    };
+    format!("{prefix}{stem}.{suffix}")
+}

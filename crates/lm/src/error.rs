@@ -1,0 +1,55 @@
+use std::path::PathBuf;
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong with language models. The message says what and where; [`Error::hint`] says what to type next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Weights or sizes.
+    #[error(transparent)]
+    Deep(#[from] tony_deep::Error),
+    /// A file cannot be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A tokenizer is damaged, missing, or of another model.
+    #[error("the tokenizer cannot be used: {what}\nin {path}")]
+    Tokenizer {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A chat template failed on these messages.
+    #[error("the chat template failed: {what}")]
+    Template {
+        /// What it said.
+        what: String,
+    },
+    /// A model without a chat template was given messages.
+    #[error("this model has no chat template, so it takes no messages\nin {path}")]
+    NoTemplate {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A request that cannot be meant.
+    #[error("{what}")]
+    Invalid {
+        /// What does not fit.
+        what: String,
+        /// What to type instead.
+        hint: String,
+    },
+}
+
+impl Error {
+    /// What to type next, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoTemplate { .. } => Some("tony generate MODEL --raw --prompt TEXT".to_owned()),
+            Self::Invalid { hint, .. } => Some(hint.clone()),
+            _ => None,
+        }
+    }
+}
