@@ -190,6 +190,8 @@ impl From<tony_lm::Error> for Failure {
         let failure = match error {
             Error::Io(error) | Error::Deep(tony_lm::DeepError::Io(error)) => return error.into(),
             Error::Invalid { .. } => Self::usage("invalid", error),
+            Error::Policy { .. } => Self::from_text("bad_policy", Code::Usage, &error.to_string()),
+            Error::Data { .. } => Self::from_text("bad_data", Code::Usage, &error.to_string()),
             Error::NoTemplate { .. } => Self::from_text("no_template", Code::Usage, &error.to_string()),
             other => Self::from_text("bad_model", Code::Failed, &other.to_string()),
         };

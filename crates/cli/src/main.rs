@@ -17,6 +17,8 @@ mod list;
 mod panel;
 mod play;
 mod progress;
+#[cfg(feature = "lm")]
+mod rbr;
 mod report;
 mod reproduce;
 mod resume;
@@ -66,6 +68,8 @@ enum Verb {
     Reproduce(reproduce::Args),
     #[cfg(feature = "lm")]
     Generate(generate::Args),
+    #[cfg(feature = "lm")]
+    Rbr(rbr::Args),
     Bench(bench::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -100,6 +104,8 @@ fn run() -> Result<Code> {
         Verb::Reproduce(args) => reproduce::run(&args, common),
         #[cfg(feature = "lm")]
         Verb::Generate(args) => generate::run(&args, common),
+        #[cfg(feature = "lm")]
+        Verb::Rbr(args) => rbr::run(&args, common),
         Verb::Bench(args) => bench::run(&args, common),
         Verb::Doctor(args) => doctor::run(&args, common),
         Verb::Completions(args) => completions::run(&args),

@@ -1,4 +1,4 @@
-//! `tony generate` and `tony bench model` with a tiny model: what they print, and what they say of bad input.
+//! Verbs of language models, with a tiny one: what they print, and what they say of bad input.
 #![cfg(feature = "lm")]
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -119,4 +119,32 @@ fn terms_are_shown_before_a_model_is_fetched() {
     place
         .tony("doctor --fix gemma3-271m")
         .fails(2, &["nothing called `gemma3-271m`", "try: tony doctor --fix gemma3-270m"]);
+}
+
+#[test]
+fn classes_of_completions_are_counted() {
+    let place = Place::new();
+    let policy = "prompt_template: '{question} {response}'\ncompletion_class_order: [good, bad]\ncompletion_classes:\n  good: {comply: {helps: true}}\n  bad: {comply: {helps: false}}\nsimple_propositions:\n  helps: {prompt: x}\n";
+    let row = |helps: &str| {
+        format!(
+            "{{\"response_type\": \"Comply\", \"prompt\": [], \"completion\": [], \"propositions\": {{{helps}}}}}\n"
+        )
+    };
+    fs::write(place.path().join("policy.yaml"), policy).unwrap();
+    fs::write(place.path().join("data.jsonl"), [row("\"helps\": true"), row("\"helps\": false"), row("")].concat())
+        .unwrap();
+    let command = "rbr classes --policy policy.yaml --data data.jsonl";
+    let expected = json!({"rows": 3, "unassigned": 1, "ambiguous": 0, "counts": {"Comply": {"good": 1, "bad": 1}}});
+    assert_eq!(place.tony(&format!("{command} --json")).works().json(), expected);
+    let text = place.tony(command);
+    assert!(
+        text.works().stdout.contains("3 completions, 1 of no class")
+            && text.stdout.contains("Comply            1    1"),
+        "{text:?}"
+    );
+    fs::write(place.path().join("data.jsonl"), [row("\"helps\": true"), row("\"hepls\": true")].concat()).unwrap();
+    place.tony(command).fails(2, &["no proposition `hepls`; did you mean `helps`?", "in data.jsonl:2"]);
+    fs::write(place.path().join("policy.yaml"), policy.replace("helps: false", "helps: true")).unwrap();
+    place.tony(command).fails(2, &["classes `good` and `bad` of comply overlap: with helps true", "in policy.yaml"]);
+    place.tony("rbr classes --policy absent.yaml --data data.jsonl").fails(1, &["absent.yaml"]);
 }

@@ -27,6 +27,24 @@ pub enum Error {
         /// What it said.
         what: String,
     },
+    /// A policy file that cannot be meant.
+    #[error("this policy cannot be used: {what}\nin {path}")]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A line of a data file that cannot be read.
+    #[error("this data cannot be read: {what}\nin {path}:{line}")]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
     /// A model without a chat template was given messages.
     #[error("this model has no chat template, so it takes no messages\nin {path}")]
     NoTemplate {

@@ -1,4 +1,4 @@
-//! Language models: text to tokens and back, chat templates, sampling, and generation.
+//! Language models: text to tokens and back, chat templates, sampling, generation, and rule-based rewards ([`rbr`]).
 //!
 //! A model is a [`Model`]: weights, tokenizer and chat template from one file or folder. A [`Writer`] runs any number of requests
 //! side by side; what one of them is answered has the same bits whoever else is served.
@@ -10,7 +10,9 @@
 mod catalogue;
 mod chat;
 mod error;
+mod jsonl;
 mod model;
+pub mod rbr;
 mod sample;
 mod tokenizer;
 mod tokenizer_file;

@@ -1,0 +1,10 @@
+//! Rule-based rewards: from a policy in a file to the class of a completion.
+//!
+//! Mu, Helyar, Heidecke, Achiam, Vallone, Kivlichan, Lin, Beutel, Schulman, Weng, "Rule Based Rewards for Language Model Safety", `NeurIPS`
+//! 2024. Policy files are those that the paper released (`proposition_prompts.yaml`), as they are.
+
+mod classes;
+mod policy;
+
+pub use classes::{Counts, Row, count};
+pub use policy::{Assigned, Policy};
