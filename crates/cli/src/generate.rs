@@ -114,7 +114,7 @@ fn answer(model: &Model, request: Request, common: Common) -> Result<Code> {
     writer.add(request)?;
     let (mut text, mut choices, mut first, mut finish) = (String::new(), Vec::<Choice>::new(), Vec::new(), None);
     while writer.pending() > 0 {
-        for event in writer.step() {
+        for event in writer.step()? {
             choices.push(event.choice);
             first = event.first_logits.unwrap_or(first);
             finish = event.finish.or(finish);

@@ -263,6 +263,12 @@ fn broken_folders_are_refused() {
     assert!(with("\"hidden_size\":32", "\"hidden_size\":48").contains("ask for 40 x 48"));
     assert!(with("\"silu\"", "\"relu\"").contains("activation is `relu`"));
     assert!(with("\"rope_theta\"", "\"rope_scaling\":{\"rope_type\":\"yarn\"},\"rope_theta\"").contains("`yarn`"));
+    let generation = folder.path().join("generation_config.json");
+    std::fs::write(&generation, r#"{"eos_token_id": [7, 8]}"#).unwrap();
+    assert_eq!(ModelFile::open(folder.path()).unwrap().config().ends, [2, 7, 8]);
+    std::fs::write(&generation, "[").unwrap();
+    assert!(refused(folder.path()).contains("generation_config.json is no JSON"));
+    std::fs::remove_file(&generation).unwrap();
     for length in [0, 7, 100, bytes.len() - 1] {
         std::fs::write(&weights, &bytes[..length]).unwrap();
         assert!(refused(folder.path()).contains("model.safetensors is damaged"), "{length}");

@@ -45,6 +45,14 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// A model's logits are not numbers.
+    #[error(
+        "this model's logits are not finite numbers: its weights are damaged or too large for single precision\nin {path}"
+    )]
+    NonFinite {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// A model without a chat template was given messages.
     #[error("this model has no chat template, so it takes no messages\nin {path}")]
     NoTemplate {

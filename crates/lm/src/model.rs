@@ -27,6 +27,11 @@ impl Model {
         Ok(Self { path: path.to_owned(), decoder: Decoder::load(&file)?, tokenizer, template })
     }
 
+    /// Where it came from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Tokens of a conversation, with the beginning of an answer.
     pub fn chat(&self, messages: &[Message]) -> Result<Vec<u32>> {
         let template = self.template.as_ref().ok_or_else(|| Error::NoTemplate { path: self.path.clone() })?;

@@ -122,8 +122,9 @@ impl<'a> Writer<'a> {
         self.waiting.retain(|active| active.id != request);
     }
 
-    /// One step for all: a token of each that writes, and some of the prompts of those that read.
-    pub fn step(&mut self) -> Vec<Event> {
+    /// One step for all: a token of each that writes, and some of the prompts of those that read. Fails if the model's logits are not
+    /// numbers, as those of damaged weights may be.
+    pub fn step(&mut self) -> Result<Vec<Event>> {
         while self.active.len() < self.most {
             let Some(next) = self.waiting.pop_front() else { break };
             self.active.push(next);
@@ -146,13 +147,16 @@ impl<'a> Writer<'a> {
         }
         let vocabulary = self.model.decoder.config().vocabulary;
         let logits = self.model.decoder.forward(&mut pieces);
+        if !logits.iter().all(|logit| logit.is_finite()) {
+            return Err(Error::NonFinite { path: self.model.path().to_owned() });
+        }
         let mut events = Vec::new();
         for (i, logits) in drawing.into_iter().zip(logits.chunks_exact(vocabulary)) {
             events.push(self.active[i].draw(self.model, logits));
         }
         let ended = |id: u64| events.iter().any(|event| event.request == id && event.finish.is_some());
         self.active.retain(|active| !ended(active.id));
-        events
+        Ok(events)
     }
 }
 

@@ -184,7 +184,7 @@ fn answers(model: &Model, requests: &[Request], most: usize) -> Vec<Vec<Event>> 
         writer.add(request.clone()).unwrap();
     }
     while writer.pending() > 0 {
-        for event in writer.step() {
+        for event in writer.step().unwrap() {
             events[event.request as usize].push(event);
         }
     }
@@ -262,6 +262,19 @@ fn requests_that_cannot_be_meant_are_refused() {
     let id = writer.add(request(vec![1], 1, 0.0, 0)).unwrap();
     writer.cancel(id);
     assert_eq!(writer.pending(), 0);
+}
+
+#[test]
+fn logits_that_are_no_numbers_are_never_drawn_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tiny = Tiny::with_vocabulary(Family::Llama, 262);
+    tiny.tensors.get_mut("norm.weight").unwrap().2.fill(3e38);
+    let path = folder.path().join("model.gguf");
+    std::fs::write(&path, tiny.gguf(&by_bytes())).unwrap();
+    let model = Model::open(&path).unwrap();
+    let mut writer = Writer::new(&model, 1);
+    writer.add(request(vec![1, 2], 4, 1.0, 0)).unwrap();
+    assert!(matches!(writer.step(), Err(Error::NonFinite { .. })));
 }
 
 /// SmolLM2-135M against recorded continuations of the same weights in plain single precision (`smollm2_greedy.json`: made by a plain

@@ -89,13 +89,14 @@ impl PackedMatrix {
     /// Pack the rows that `fill` writes, one after the other. Rows must fill whole groups; scales must be finite.
     ///
     /// # Panics
-    /// Panics if `columns` is no multiple of the packing's group.
+    /// Panics if `columns` is no multiple of the packing's group, or the group is neither 16 nor 32.
     pub fn new(packing: Packing, rows: usize, columns: usize, mut fill: impl FnMut(usize, &mut PackedRow)) -> Self {
         assert!(
             columns.is_multiple_of(packing.group()),
             "{columns} columns are not whole groups of {}",
             packing.group()
         );
+        assert!([2, 16, 32].contains(&packing.group()), "groups of {} columns", packing.group());
         let panels = rows.div_ceil(WIDTH);
         let (singles, halves, quants, bytes) = match packing {
             Packing::F32 => (columns, 0, 0, 4 * columns),
@@ -200,6 +201,9 @@ impl PackedMatrix {
     pub fn products(x: &[f32], results: &mut [(&Self, &mut [f32])]) {
         let (path, columns) = (path(), results[0].0.columns);
         let m = x.len() / columns;
+        if m == 0 {
+            return;
+        }
         // A row's results are cut into pieces where they lie; of several rows, each job has its piece and copies follow.
         let mut pieces: Vec<Vec<f32>> = Vec::new();
         for (matrix, y) in results.iter() {

@@ -160,10 +160,6 @@ impl Config {
             },
             other => return Err(format!("its rope scaling is `{other}`, which is not read here")),
         };
-        let ends = match &json["eos_token_id"] {
-            Json::Array(ids) => ids.iter().filter_map(Json::as_u64).map(|id| id as u32).collect(),
-            id => id.as_u64().map(|id| id as u32).into_iter().collect(),
-        };
         let scored = json["query_pre_attn_scalar"].as_f64().unwrap_or(head_size as f64);
         let period = optional("sliding_window_pattern").or(optional("_sliding_window_pattern")).unwrap_or(6);
         Self {
@@ -181,7 +177,7 @@ impl Config {
             rope_scaling,
             window: (family == Family::Gemma3).then(|| optional("sliding_window").map(|n| (n, period))).flatten(),
             score_scale: (1.0 / scored.sqrt()) as f32,
-            ends,
+            ends: ends(&json["eos_token_id"]),
         }
         .checked()
     }
@@ -247,6 +243,12 @@ impl Config {
                 .collect(),
         }
     }
+}
+
+/// Tokens that end a text: one, or a list.
+pub(super) fn ends(json: &Json) -> Vec<u32> {
+    let list = json.as_array().map_or_else(|| std::slice::from_ref(json), Vec::as_slice);
+    list.iter().filter_map(Json::as_u64).map(|id| id as u32).collect()
 }
 
 fn unknown(kind: &str) -> String {

@@ -1,13 +1,14 @@
 //! A model in a file: a GGUF file, or a Hugging Face folder. Tensors go by the names of Hugging Face, without `model.` before them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value as Json;
 
-use super::config::{Config, Family, Scaling};
+use super::config::{Config, Family, Scaling, ends};
 use super::gguf::{self, Place, Value};
 use super::tensor::{Kind, Tensor};
 use crate::{Error, Result};
@@ -26,10 +27,20 @@ enum Source {
         metadata: BTreeMap<String, Value>,
         tensors: BTreeMap<String, Place>,
     },
-    /// The files with their tensors' names.
     HuggingFace {
-        files: Vec<(PathBuf, Vec<u8>)>,
+        /// The bytes of each file.
+        files: Vec<Vec<u8>>,
+        tensors: BTreeMap<String, View>,
     },
+}
+
+/// A tensor in one of the files of a folder.
+#[derive(Debug)]
+struct View {
+    file: usize,
+    kind: Dtype,
+    shape: Vec<usize>,
+    bytes: Range<usize>,
 }
 
 impl ModelFile {
@@ -61,7 +72,7 @@ impl ModelFile {
             let text = fs_err::read(path.join(name))?;
             serde_json::from_slice(&text).map_err(|error| bad(format!("its {name} is no JSON: {error}")))
         };
-        let config = Config::of_json(&json("config.json")?).map_err(bad)?;
+        let mut config = Config::of_json(&json("config.json")?).map_err(bad)?;
         let mut names = vec!["model.safetensors".to_owned()];
         if path.join("model.safetensors.index.json").exists() {
             let index = json("model.safetensors.index.json")?;
@@ -70,16 +81,33 @@ impl ModelFile {
             names.sort();
             names.dedup();
         }
-        let mut files = Vec::new();
+        if path.join("generation_config.json").exists() {
+            config.ends.extend(ends(&json("generation_config.json")?["eos_token_id"]));
+        }
+        let (mut files, mut tensors) = (Vec::new(), BTreeMap::new());
         for name in names {
             if Path::new(&name).components().count() != 1 || name.starts_with('.') {
                 return Err(bad(format!("its index names `{name}`, which is no file of this folder")));
             }
             let bytes = fs_err::read(path.join(&name))?;
-            SafeTensors::deserialize(&bytes).map_err(|error| bad(format!("its {name} is damaged: {error}")))?;
-            files.push((path.join(name), bytes));
+            let damaged = |error| bad(format!("its {name} is damaged: {error}"));
+            let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+            let infos: BTreeMap<_, _> = metadata.tensors().into_iter().collect();
+            for (name, info) in infos {
+                // What models put before a name.
+                let name = name.strip_prefix("language_model.").unwrap_or(&name);
+                let name = name.strip_prefix("model.").unwrap_or(name).to_owned();
+                // The header's length stands before it, in eight bytes.
+                let (begin, end) = info.data_offsets;
+                let bytes = 8 + header + begin..8 + header + end;
+                let view = View { file: files.len(), kind: info.dtype, shape: info.shape.clone(), bytes };
+                if tensors.insert(name.clone(), view).is_some() {
+                    return Err(bad(format!("it has two tensors `{name}`")));
+                }
+            }
+            files.push(bytes);
         }
-        Ok(Self { path: path.to_owned(), config, source: Source::HuggingFace { files } })
+        Ok(Self { path: path.to_owned(), config, source: Source::HuggingFace { files, tensors } })
     }
 
     /// Where it is.
@@ -106,7 +134,7 @@ impl ModelFile {
     pub fn has(&self, name: &str) -> bool {
         match &self.source {
             Source::Gguf { tensors, .. } => tensors.contains_key(name),
-            Source::HuggingFace { files } => files.iter().any(|(_, bytes)| view(bytes, name).is_some()),
+            Source::HuggingFace { tensors, .. } => tensors.contains_key(name),
         }
     }
 
@@ -121,24 +149,23 @@ impl ModelFile {
                 file.read_exact_at(&mut read, offset)?;
                 Tensor { kind, rows, columns, bytes: read }
             }
-            Source::HuggingFace { files } => {
-                let found = files.iter().find_map(|(_, bytes)| view(bytes, name)).ok_or_else(missing)?;
-                let kind = match found.dtype() {
+            Source::HuggingFace { files, tensors } => {
+                let View { file, kind, shape, bytes } = tensors.get(name).ok_or_else(missing)?;
+                let kind = match kind {
                     Dtype::F32 => Kind::F32,
                     Dtype::F16 => Kind::F16,
                     Dtype::BF16 => Kind::Bf16,
                     other => {
-                        return Err(
-                            self.bad(format!("the tensor `{name}` is of {other:?}; F32, F16 and BF16 are read"))
-                        );
+                        let read = "F32, F16 and BF16 are read";
+                        return Err(self.bad(format!("the tensor `{name}` is of {other:?}; {read}")));
                     }
                 };
-                let (rows, columns) = match *found.shape() {
+                let (rows, columns) = match shape[..] {
                     [n] => (1, n),
                     [rows, columns] => (rows, columns),
                     ref other => return Err(self.bad(format!("the tensor `{name}` has the shape {other:?}"))),
                 };
-                Tensor { kind, rows, columns, bytes: found.data().to_vec() }
+                Tensor { kind, rows, columns, bytes: files[*file][bytes.clone()].to_vec() }
             }
         };
         if (tensor.rows, tensor.columns) != (rows, columns) {
@@ -173,14 +200,6 @@ impl ModelFile {
         let stored = matches!(self.source, Source::HuggingFace { .. }) && self.config.family == Family::Gemma3;
         if stored { 1.0 } else { 0.0 }
     }
-}
-
-/// A tensor by its name with or without the prefixes that models put before it.
-fn view<'a>(bytes: &'a [u8], name: &str) -> Option<safetensors::tensor::TensorView<'a>> {
-    let tensors = SafeTensors::deserialize(bytes).ok()?;
-    ["model.", "", "language_model.model.", "language_model."]
-        .iter()
-        .find_map(|p| tensors.tensor(&format!("{p}{name}")).ok())
 }
 
 /// Names of GGUF and of Hugging Face.
