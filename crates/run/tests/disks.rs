@@ -36,9 +36,23 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(self.dir.path()).status().unwrap();
-        assert!(unmounted.success());
+        unmount(self.dir.path());
     }
+}
+
+/// A process that another test is starting just now has our open files until it becomes another program: the file system is busy for
+/// that moment, so this is tried again for a while.
+fn unmount(dir: &Path) {
+    let mut said = String::new();
+    for _ in 0..100 {
+        let output = Command::new("umount").arg(dir).output().unwrap();
+        if output.status.success() {
+            return;
+        }
+        said = String::from_utf8_lossy(&output.stderr).into_owned();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(std::thread::panicking(), "{} cannot be unmounted: {said}", dir.display());
 }
 
 fn mount(arguments: &[&str], dir: &Path) -> Result<(), String> {
@@ -162,7 +176,7 @@ fn a_disk_that_becomes_read_only_stops_the_run() {
     self::mount(&["--bind", &checkpoints.display().to_string()], &checkpoints).unwrap();
     self::mount(&["-o", "remount,bind,ro"], &checkpoints).unwrap();
     let error = commit(&mut folder, 2).unwrap_err();
-    assert!(Command::new("umount").arg(&checkpoints).status().unwrap().success());
+    unmount(&checkpoints);
     assert_eq!(error.kind(), "read_only");
     assert!(error.to_string().contains("checkpoints/.scratch-0000200"), "{error}");
     assert_eq!(folder.latest().unwrap().unwrap().steps, 100);
