@@ -133,12 +133,8 @@ fn answer(model: &Model, request: Request, common: Common) -> Result<Code> {
     let piece = |token: u32| String::from_utf8_lossy(model.tokenizer.spelled(token)).into_owned();
     let mut order: Vec<u32> = (0..first.len() as u32).collect();
     let by_logit = |a: &u32, b: &u32| first[*b as usize].total_cmp(&first[*a as usize]).then(a.cmp(b));
-    let count = order.len().min(5);
-    if count == 5 {
-        order.select_nth_unstable_by(4, by_logit);
-    }
-    order.truncate(count);
     order.sort_by(by_logit);
+    order.truncate(5);
     let top: Vec<_> = order.iter().map(|t| json!({"id": t, "piece": piece(*t), "logit": first[*t as usize]})).collect();
     console::print_json(&json!({
         "prompt_tokens": prompt,

@@ -22,7 +22,7 @@ pub use catalogue::{Listed, MODELS};
 pub use chat::{ChatTemplate, Message};
 pub use error::{Error, Result};
 pub use model::Model;
-pub use sample::{Choice, Sampling, log_softmax, most_likely};
+pub use sample::{Choice, Sampling, most_likely};
 pub use tokenizer::Tokenizer;
 pub use tony_deep::Error as DeepError;
 pub use tony_deep::decoder;

@@ -134,12 +134,6 @@ pub fn most_likely(logits: &[f32]) -> u32 {
     best.map_or(0, |best| best.1)
 }
 
-/// Log-probabilities of all tokens.
-pub fn log_softmax(logits: &[f32]) -> Vec<f64> {
-    let all = log_sum(logits.iter().map(|x| f64::from(*x)));
-    logits.iter().map(|x| f64::from(*x) - all).collect()
-}
-
 /// Logarithm of the sum of exponentials.
 fn log_sum(x: impl Iterator<Item = f64> + Clone) -> f64 {
     let most = x.clone().fold(f64::NEG_INFINITY, f64::max);
@@ -151,6 +145,11 @@ mod tests {
     use super::*;
 
     const LOGITS: [f32; 5] = [1.0, 3.0, 2.0, 3.0, -1.0];
+
+    fn log_softmax(logits: &[f32]) -> Vec<f64> {
+        let sum: f64 = logits.iter().map(|x| f64::from(*x).exp()).sum();
+        logits.iter().map(|x| f64::from(*x) - sum.ln()).collect()
+    }
 
     fn probabilities(sampling: Sampling) -> [f64; 5] {
         let mut shares = [0.0; 5];

@@ -123,16 +123,6 @@ impl Tokenizer {
     pub(crate) fn marks(&self) -> impl Iterator<Item = &str> {
         self.specials.iter().map(|(text, _)| text.as_str())
     }
-
-    /// Tokens that it knows.
-    pub fn len(&self) -> usize {
-        self.spelled.len()
-    }
-
-    /// Whether it knows none.
-    pub fn is_empty(&self) -> bool {
-        self.spelled.is_empty()
-    }
 }
 
 pub(crate) fn read_json(path: &Path) -> Result<Json> {

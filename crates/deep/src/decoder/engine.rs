@@ -211,7 +211,7 @@ impl Decoder {
 
     fn layer(&self, layer: &Layer, index: usize, x: &mut [f32], angles: &[f32], pieces: &mut [Piece], work: &mut Work) {
         let config = &self.config;
-        let (width, size) = (config.width, config.head_size);
+        let size = config.head_size;
         let (queries, keys) = (config.heads * size, config.key_heads * size);
         let norm = |x: &[f32], weight: &[f32], y: &mut [f32]| rms_norm(x, weight, self.norm_shift, config.epsilon, y);
         norm(x, &layer.before_attention, &mut work.normed);
@@ -276,7 +276,6 @@ impl Decoder {
         gate.apply(&mut work.gate, &work.up);
         layer.down.product(&work.gate, &mut work.result);
         add(&mut work.result, &layer.after_gate, &mut work.normed, x);
-        debug_assert_eq!(work.result.len() % width, 0);
     }
 
     /// Logits of rows that came out of the last layer.
