@@ -4,7 +4,9 @@
 //! 2024. Policy files are those that the paper released (`proposition_prompts.yaml`), as they are.
 
 mod classes;
+mod grader;
 mod policy;
 
 pub use classes::{Counts, Row, count};
+pub use grader::{Grader, Item, Question, Verdict};
 pub use policy::{Assigned, Policy};

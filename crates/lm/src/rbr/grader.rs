@@ -1,0 +1,55 @@
+//! Who says whether a proposition is true of a completion.
+
+use super::policy::Policy;
+use crate::{Message, Result};
+
+/// A conversation and how it was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The conversation up to the completion.
+    pub prompt: Vec<Message>,
+    /// What the model said.
+    pub completion: String,
+}
+
+/// Is this proposition true of this item?
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The item.
+    pub item: &'a Item,
+    /// Number of the proposition, in the order of [`Policy::propositions`].
+    pub proposition: usize,
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The grader has an opinion.
+    Probability {
+        /// Probability that the proposition is true, of yes and no alone.
+        yes: f64,
+        /// Probability that the grader gave to anything but yes and no; 0 where it can say nothing else.
+        outside: f64,
+    },
+    /// No answer, which is neither yes nor no.
+    Missing {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Answers questions about completions.
+pub trait Grader {
+    /// Name of the grader, its weights and the wording of its questions: verdicts of equal names may stand for each other.
+    fn identity(&self) -> String;
+
+    /// Answer `questions`, in any order; questions about one item stand next to each other, so that what they share is read once. `each`
+    /// gets a question's place and its verdict as soon as it is known. A question that cannot be answered is [`Verdict::Missing`]; an error
+    /// is for what makes all further questions pointless.
+    fn grade(
+        &mut self,
+        policy: &Policy,
+        questions: &[Question],
+        each: &mut dyn FnMut(usize, Verdict) -> Result<()>,
+    ) -> Result<()>;
+}
