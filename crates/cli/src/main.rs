@@ -13,6 +13,8 @@ mod failure;
 mod few_shot;
 #[cfg(feature = "lm")]
 mod generate;
+#[cfg(feature = "lm")]
+mod language;
 mod list;
 mod panel;
 mod play;
