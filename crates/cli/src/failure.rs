@@ -191,6 +191,8 @@ impl From<tony_lm::Error> for Failure {
             Error::Io(error) | Error::Deep(tony_lm::DeepError::Io(error)) => return error.into(),
             Error::Run(error) => return error.into(),
             Error::Fetch(error) => return error.into(),
+            Error::Rl(error) => return error.into(),
+            Error::Task { .. } => Self::from_text("bad_task", Code::Usage, &error.to_string()),
             Error::UnknownModel { ref name, ref nearest, .. } => {
                 return Self::unknown("unknown_model", &error, name, nearest.as_deref(), "tony doctor");
             }

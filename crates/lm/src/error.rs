@@ -26,6 +26,17 @@ pub enum Error {
         /// The one that may have been meant.
         nearest: Option<String>,
     },
+    /// A task file that cannot be meant.
+    #[error("this task cannot be used: {what}\nin {path}")]
+    Task {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// From reinforcement learning.
+    #[error(transparent)]
+    Rl(#[from] tony_rl::Error),
     /// A gradient that is not of numbers.
     #[error(
         "the gradient of step {step} is not finite: the learning rate may be too high, or the model's weights damaged"

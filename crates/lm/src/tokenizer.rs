@@ -10,7 +10,7 @@ use crate::tokenizer_file;
 use crate::{Error, Result};
 
 /// A model's tokenizer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     /// What each token spells.

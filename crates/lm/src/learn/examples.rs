@@ -117,20 +117,29 @@ impl Learner {
         Ok((pairs, left_out))
     }
 
+    /// Tokens of a conversation, with the beginning of an answer; of a model without a template, those of the texts one after another.
+    pub(super) fn begin(&self, prompt: &[Message]) -> Result<Vec<u32>> {
+        if let Some(template) = &self.template {
+            return template.tokens(prompt, true, &self.tokenizer);
+        }
+        let mut tokens = self.tokenizer.begin().to_vec();
+        for message in prompt {
+            tokens.extend(self.tokenizer.text(&message.content)?);
+        }
+        Ok(tokens)
+    }
+
     /// A conversation's answer, with the token that ends it.
-    pub(crate) fn answer(&self, prompt: &[Message], answer: &str) -> Result<Example> {
+    pub(super) fn answer(&self, prompt: &[Message], answer: &str) -> Result<Example> {
         let ends = &self.network.config().ends;
+        let begin = self.begin(prompt)?;
         let Some(template) = &self.template else {
-            let mut tokens = self.tokenizer.begin().to_vec();
-            for message in prompt {
-                tokens.extend(self.tokenizer.text(&message.content)?);
-            }
-            let from = tokens.len().max(1);
+            let from = begin.len().max(1);
+            let mut tokens = begin;
             tokens.extend(self.tokenizer.text(answer)?);
             tokens.extend(ends.first());
             return Ok(Example { tokens, from });
         };
-        let begin = template.tokens(prompt, true, &self.tokenizer)?;
         let mut whole = prompt.to_vec();
         whole.push(Message { role: "assistant".to_owned(), content: answer.to_owned() });
         let mut tokens = template.tokens(&whole, false, &self.tokenizer)?;
