@@ -250,7 +250,14 @@ fn summary(progress: &Progress, exit: &Exit, finding: &Finding) -> String {
     let next: Vec<String> = finding
         .next
         .iter()
-        .map(|verb| format!("\n  tony {verb} {run}{}", if *verb == "eval" { " --episodes 100" } else { "" }))
+        .map(|verb| {
+            let more = match *verb {
+                "generate" => " --prompt TEXT",
+                "eval" => " --episodes 100",
+                _ => "",
+            };
+            format!("\n  tony {verb} {run}{more}")
+        })
         .collect();
     format!(
         "finished {} steps in {}; {}, mean [95 % interval]:\n{}\nreport: {}\nnext:{}\n  tony compare runs/*",
