@@ -93,7 +93,7 @@ impl Empi {
         let mut grad = vec![0.0; origin.len()];
         let minibatch = if config.minibatch == 0 { rollout.rows() } else { config.minibatch };
         for pass in 0..config.passes {
-            for index in &minibatches(policy, rollout, minibatch, self.seed, pass) {
+            for index in &minibatches(policy.whole_episodes(), rollout, minibatch, self.seed, pass) {
                 let scale = 1.0 / index.len() as f32;
                 let weight = |row: usize, log_prob: f32| {
                     -scale * penalised_weight(log_prob - rollout.log_prob[row], advantage[row], coefficient as f32)
