@@ -16,7 +16,7 @@ use tony_rl::rollout::{End, Episode, Rollout};
 use tony_rl::train::Config;
 use tony_rl::{Trainer, algorithms, evaluate};
 use tony_run::{Archive, Control, Layer, Metrics, Plan};
-use toy::{LONGEST, Reader, Repeat, WIDTH};
+use toy::{LONGEST, Reader, Repeat, TOKENS, WIDTH};
 
 /// Eight environments in groups of four, two episodes each an update.
 const SMALL: [&str; 5] = ["envs=8", "group=4", "episodes_per_update=16", "hidden=16", "seed=3"];
@@ -52,7 +52,7 @@ fn lockstep_and_what_is_kept_change_no_bit() {
         let run = |together: bool, keeps: bool, threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let mut trainer = trainer("ppo", settings, &Reader { together, keeps, whole, ..Reader::new() });
+                let mut trainer = trainer("ppo", settings, &Reader { keeps, together, whole, ..Reader::new() });
                 update(&mut trainer, 4);
                 (trainer.steps(), bytes(&trainer))
             })
@@ -264,7 +264,8 @@ fn groups_learn_to_answer() {
 #[test]
 fn grpo_stays_near_a_reference() {
     let entropy = |kl: &str| {
-        let mut trainer = trainer("grpo", &[kl], &Reader { refers: true, ..Reader::new() });
+        let reference = Some(-libm::logf(TOKENS as f32));
+        let mut trainer = trainer("grpo", &[kl], &Reader { reference, ..Reader::new() });
         update(&mut trainer, 60).get("Train/Entropy").unwrap()
     };
     let (near, far) = (entropy("kl=3"), entropy("kl=0"));

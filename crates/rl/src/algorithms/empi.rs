@@ -23,6 +23,7 @@
 use tony_nn::{Adam, clip_norm};
 use tony_run::{Archive, Metrics, Plan, settings};
 
+use super::LOG_RATIO;
 use crate::actor_critic::{ActorCritic, Constrained, minibatches, standardise};
 use crate::algorithm::{Algorithm, Start, learner_accessors};
 use crate::policy::{Batch, Policy};
@@ -30,8 +31,6 @@ use crate::rollout::Rollout;
 use crate::trust_region::{self, line_search};
 use crate::{Error, Result};
 
-/// Largest logarithm of a ratio in the objective, either way.
-const LOG_RATIO: f32 = 20.0;
 /// Halvings of a step before it is given up.
 const HALVINGS: usize = 10;
 /// Between one coefficient and the next; also how far from its target the divergence must be for a change.

@@ -22,7 +22,7 @@
 use tony_run::{Metrics, Settings, choices, settings};
 
 use super::ppo::clipped_weight;
-use super::{Entry, GROUPED, presets};
+use super::{Entry, GROUPED, LOG_RATIO, presets};
 use crate::algorithm::Algorithm;
 use crate::grouped::{Grouped, grouped_accessors};
 use crate::rollout::Rollout;
@@ -133,8 +133,9 @@ pub fn shares(rollout: &Rollout, length: Length, limit: usize) -> Vec<f32> {
 /// An unbiased estimate of the divergence from the reference policy that is never negative, `r - log r - 1` with `r` the reference's
 /// probability of the action over the policy's, and its derivative by the policy's log-probability.
 pub fn k3(log_prob: f32, reference: f32) -> (f32, f32) {
-    let excess = libm::expm1f(reference - log_prob);
-    (excess - (reference - log_prob), -excess)
+    let log_ratio = (reference - log_prob).clamp(-LOG_RATIO, LOG_RATIO);
+    let excess = libm::expm1f(log_ratio);
+    (excess - log_ratio, -excess)
 }
 
 #[cfg(test)]

@@ -68,6 +68,8 @@ const TRPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[trust_region::Config::fields, p
 const OPTIONS: &[fn() -> Vec<Field>] = &[train::Config::fields, options::Config::fields];
 const PATH_DECODER: &[fn() -> Vec<Field>] = &[valor::Config::fields];
 const STATE_DECODER: &[fn() -> Vec<Field>] = &[vic::Config::fields];
+/// Largest logarithm of a ratio of probabilities, either way, where products of many could leave what a number holds.
+const LOG_RATIO: f32 = 20.0;
 /// The key that asks for a bonus.
 const SURPRISE: &str = "surprise";
 

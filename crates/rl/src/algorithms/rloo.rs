@@ -19,7 +19,7 @@
 use tony_run::{Metrics, Settings, settings};
 
 use super::ppo::clipped_weight;
-use super::{Entry, GROUPED, presets};
+use super::{Entry, GROUPED, LOG_RATIO, presets};
 use crate::Result;
 use crate::algorithm::Algorithm;
 use crate::grouped::{Grouped, grouped_accessors};
@@ -76,7 +76,7 @@ pub fn leave_one_out(returns: &[f64]) -> Vec<f64> {
     returns.iter().map(|ret| ret - (sum - ret) / (returns.len() - 1) as f64).collect()
 }
 
-/// The probability of each row's episode now over that when it was collected, `[rows]`; `log_probs` are of the whole episodes whose rows
+/// The probability of each row's episode now over that when it was collected, `[rows]`, held below `e^20`; `log_probs` are of the whole episodes whose rows
 /// `index` lists. Rows of other episodes get 1.
 pub fn episode_ratios(rollout: &Rollout, index: &[u32], log_probs: &[f32]) -> Vec<f32> {
     let mut change = vec![0.0; rollout.rows()];
@@ -86,7 +86,7 @@ pub fn episode_ratios(rollout: &Rollout, index: &[u32], log_probs: &[f32]) -> Ve
     for segment in 0..rollout.ends.len() {
         let rows = rollout.segment(segment);
         let sum: f32 = change[rows.clone()].iter().sum();
-        change[rows].fill(libm::expf(sum));
+        change[rows].fill(libm::expf(sum.clamp(-LOG_RATIO, LOG_RATIO)));
     }
     change
 }
