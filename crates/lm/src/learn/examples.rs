@@ -129,29 +129,13 @@ impl Learner {
         Ok(tokens)
     }
 
-    /// A conversation's answer, with the token that ends it.
+    /// A conversation's answer, with the token that ends it: as the model would write it, after the beginning that it is given.
     pub(super) fn answer(&self, prompt: &[Message], answer: &str) -> Result<Example> {
-        let ends = &self.network.config().ends;
-        let begin = self.begin(prompt)?;
-        let Some(template) = &self.template else {
-            let from = begin.len().max(1);
-            let mut tokens = begin;
-            tokens.extend(self.tokenizer.text(answer)?);
-            tokens.extend(ends.first());
-            return Ok(Example { tokens, from });
-        };
-        let mut whole = prompt.to_vec();
-        whole.push(Message { role: "assistant".to_owned(), content: answer.to_owned() });
-        let mut tokens = template.tokens(&whole, false, &self.tokenizer)?;
-        if !tokens.starts_with(&begin) {
-            return Err(Error::Template {
-                what: "what it makes of a conversation does not begin as what it makes of its beginning".to_owned(),
-            });
-        }
-        // The token that ends the answer is learned, what the template puts after it is not.
-        let end = tokens[begin.len()..].iter().position(|token| ends.contains(token));
-        tokens.truncate(end.map_or(tokens.len(), |end| begin.len() + end + 1));
-        Ok(Example { tokens, from: begin.len() })
+        let mut tokens = self.begin(prompt)?;
+        let from = tokens.len().max(1);
+        tokens.extend(self.tokenizer.text(answer)?);
+        tokens.extend(self.network.config().ends.first());
+        Ok(Example { tokens, from })
     }
 
     /// A text without a conversation, with the token that ends it.

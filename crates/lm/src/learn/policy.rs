@@ -2,7 +2,7 @@
 //!
 //! The log-probabilities that learning starts from are those of the pass that learns ([`Actor::settle`]), so the first ratio of PPO is exactly
 //! 1; how far the pass that acts is from them is logged. An answer is paid for staying near the model that training began with: of each
-//! token's reward `kl * (log pi(a|s) - log pi_0(a|s))` is taken off (Ouyang et al. 2022, equation 2).
+//! token's reward `reward.kl * (log pi(a|s) - log pi_0(a|s))` is taken off (Ouyang et al. 2022, equation 2).
 //!
 //! Critics read what the last layer makes of the text so far; nothing that they learn goes back into the model.
 
@@ -23,7 +23,7 @@ settings! {
     /// The language model as a policy
     pub struct Config {
         /// What is taken off a token's reward for each nat that the model is more certain of it than at the start.
-        "kl" kl: f64 = 0.05, (0.0..=1e3);
+        "reward.kl" kl: f64 = 0.05, (0.0..=1e3);
     }
 }
 
@@ -203,6 +203,7 @@ impl Actor for LanguagePolicy {
             sum += distance;
             *reward -= (self.kl * distance) as f32;
         }
+        rollout.reference = reference.iter().map(|scored| scored.log_prob).collect();
         // Of an answer, the mean over answers.
         metrics.set("Train/KLReference", sum / rollout.ends.len() as f64);
         Ok(())

@@ -31,7 +31,9 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("checkpoint.seconds", "60"),
 ];
 /// The same for algorithms that compare answers to one prompt.
-const GROUP: (&str, &str) = ("group", "4");
+const GROUPED: &[(&str, &str)] = &[("group", "4")];
+/// GRPO has its own pull towards the model that training began with (Shao et al. 2024, section 4.1.4).
+const GRPO: &[(&str, &str)] = &[("kl", "0.04"), ("reward.kl", "0")];
 
 /// Does an environment's name stand for prompts in a file?
 pub fn is_task(env: &str) -> bool {
@@ -40,18 +42,22 @@ pub fn is_task(env: &str) -> bool {
 
 /// Every setting of an algorithm with a language model.
 pub fn fields(entry: &Entry) -> Vec<Field> {
-    let mut fields = entry.fields();
+    let mut fields = [entry.fields(), learner::Config::fields(), policy::Config::fields()].concat();
     for (key, value) in defaults(entry) {
         for field in fields.iter_mut().filter(|field| field.key == key) {
             field.defaults = vec![(key.to_owned(), value.to_owned())];
         }
     }
-    [fields, learner::Config::fields(), policy::Config::fields()].concat()
+    fields
 }
 
 fn defaults(entry: &Entry) -> Vec<(&'static str, &'static str)> {
-    let grouped = matches!(entry.name, "rloo" | "grpo");
-    DEFAULTS.iter().copied().chain(grouped.then_some(GROUP)).collect()
+    let more: &[&[_]] = match entry.name {
+        "rloo" => &[GROUPED],
+        "grpo" => &[GROUPED, GRPO],
+        _ => &[],
+    };
+    DEFAULTS.iter().chain(more.iter().copied().flatten()).copied().collect()
 }
 
 /// Lay a settings file and the command line over the defaults. `task` is the file of the task.
