@@ -8,6 +8,8 @@ mod completions;
 mod console;
 mod doctor;
 mod eval;
+#[cfg(feature = "lm")]
+mod export;
 mod failure;
 #[cfg(feature = "meta")]
 mod few_shot;
@@ -71,6 +73,8 @@ enum Verb {
     #[cfg(feature = "lm")]
     Generate(generate::Args),
     #[cfg(feature = "lm")]
+    Export(export::Args),
+    #[cfg(feature = "lm")]
     Rbr(rbr::Args),
     Bench(bench::Args),
     Doctor(doctor::Args),
@@ -106,6 +110,8 @@ fn run() -> Result<Code> {
         Verb::Reproduce(args) => reproduce::run(&args, common),
         #[cfg(feature = "lm")]
         Verb::Generate(args) => generate::run(&args, common),
+        #[cfg(feature = "lm")]
+        Verb::Export(args) => export::run(&args, common),
         #[cfg(feature = "lm")]
         Verb::Rbr(args) => rbr::run(&args, common),
         Verb::Bench(args) => bench::run(&args, common),

@@ -10,6 +10,7 @@
 mod catalogue;
 mod chat;
 mod error;
+mod export;
 mod jsonl;
 pub mod learn;
 mod model;
@@ -22,6 +23,7 @@ mod writer;
 pub use catalogue::{Listed, MODELS, find_model};
 pub use chat::{ChatTemplate, Message};
 pub use error::{Error, Result};
+pub use export::export;
 pub use model::Model;
 pub use sample::{Choice, Sampling, most_likely};
 pub use tokenizer::Tokenizer;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tony_deep::decoder::ModelFile;
 
 use crate::tokenizer_file;
@@ -66,6 +66,25 @@ impl Tokenizer {
         specials.retain(|(text, _)| !text.is_empty());
         specials.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
         Ok(Self { inner, spelled, specials, special, begin })
+    }
+
+    /// As the text of a `tokenizer.json`, which puts [`Tokenizer::begin`] before a text.
+    pub(crate) fn to_json(&self) -> Result<String> {
+        let bad = |what: String| Error::Tokenizer { path: "tokenizer.json".into(), what };
+        let text = self.inner.to_string(false).map_err(|error| bad(error.to_string()))?;
+        let mut json: Json = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        if let (Some(begin), Json::Null) = (self.begin.first(), &json["post_processor"]) {
+            let mark = String::from_utf8_lossy(self.spelled(*begin)).into_owned();
+            let first = json!({"SpecialToken": {"id": mark, "type_id": 0}});
+            let part = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
+            json["post_processor"] = json!({
+                "type": "TemplateProcessing",
+                "single": [first, part("A")],
+                "pair": [first, part("A"), part("B")],
+                "special_tokens": {mark.clone(): {"id": mark, "ids": [begin], "tokens": [mark]}},
+            });
+        }
+        Ok(json.to_string())
     }
 
     /// Tokens of a text, in which nothing is a special token, whatever it looks like.
