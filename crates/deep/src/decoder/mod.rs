@@ -11,3 +11,4 @@ pub use engine::{Decoder, Kept, Piece};
 pub use file::ModelFile;
 pub use gguf::Value;
 pub use tensor::{Kind, Tensor};
+pub use tony_nn::Precision;
