@@ -9,6 +9,7 @@
 
 mod catalogue;
 mod chat;
+mod constrain;
 mod error;
 mod jsonl;
 mod model;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use catalogue::{Listed, MODELS};
 pub use chat::{ChatTemplate, Message};
+pub use constrain::Constraint;
 pub use error::{Error, Result};
 pub use model::Model;
 pub use sample::{Choice, Sampling, most_likely};

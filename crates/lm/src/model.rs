@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tony_deep::decoder::{Decoder, ModelFile, Value};
 
+use crate::constrain::Grammars;
 use crate::tokenizer::read_json;
 use crate::{ChatTemplate, Error, Message, Result, Tokenizer};
 
@@ -16,6 +17,7 @@ pub struct Model {
     /// Text to tokens and back.
     pub tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
+    pub(crate) grammars: Grammars,
 }
 
 impl Model {
@@ -24,7 +26,13 @@ impl Model {
         let file = ModelFile::open(path)?;
         let tokenizer = Tokenizer::of(&file)?;
         let template = template(&file, &tokenizer)?;
-        Ok(Self { path: path.to_owned(), decoder: Decoder::load(&file)?, tokenizer, template })
+        Ok(Self {
+            path: path.to_owned(),
+            decoder: Decoder::load(&file)?,
+            tokenizer,
+            template,
+            grammars: Grammars::default(),
+        })
     }
 
     /// Where it came from.
