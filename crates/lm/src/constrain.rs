@@ -56,7 +56,7 @@ impl Constraint {
         if mask.is_zero() {
             return Err(invalid("no token of this model begins this form"));
         }
-        let ends = model.decoder.config().ends.iter().copied().collect();
+        let ends = model.decoder.config().ends.clone();
         Ok(Self { begin: Guide { matcher, mask, end: model.decoder.config().vocabulary as u32, ends } })
     }
 

@@ -364,9 +364,9 @@ mod x86 {
                 let (a, b) = (_mm256_srli_epi16::<4>(a), _mm256_srli_epi16::<4>(b));
                 let high = [_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)];
                 for i in 0..M {
-                    let x = x[i].cast::<i32>().add(2 * step);
-                    let (first, second) =
-                        (_mm256_set1_epi32(x.read_unaligned()), _mm256_set1_epi32(x.add(1).read_unaligned()));
+                    let x = x[i].cast::<[u8; 4]>().add(2 * step);
+                    let first = _mm256_set1_epi32(i32::from_le_bytes(x.read()));
+                    let second = _mm256_set1_epi32(i32::from_le_bytes(x.add(1).read()));
                     for k in 0..2 {
                         sums[i][k] = _mm256_add_epi16(sums[i][k], _mm256_maddubs_epi16(low[k], first));
                         sums[i][k] = _mm256_add_epi16(sums[i][k], _mm256_maddubs_epi16(high[k], second));
@@ -398,7 +398,7 @@ mod x86 {
                 let b = _mm256_loadu_si256(w.add(64 * step + 32).cast());
                 let (w, sizes) = ([a, b], [_mm256_abs_epi8(a), _mm256_abs_epi8(b)]);
                 for i in 0..M {
-                    let x = _mm256_set1_epi32(x[i].cast::<i32>().add(step).read_unaligned());
+                    let x = _mm256_set1_epi32(i32::from_le_bytes(x[i].cast::<[u8; 4]>().add(step).read()));
                     for k in 0..2 {
                         let pairs = _mm256_maddubs_epi16(sizes[k], _mm256_sign_epi8(x, w[k]));
                         sums[i][k] = _mm256_add_epi32(sums[i][k], _mm256_madd_epi16(pairs, ones));
