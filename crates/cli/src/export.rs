@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde_json::json;
-use tony_lm::decoder::Precision;
+use tony_lm::decoder::Storage;
 use tony_lm::{export, find_model};
 
 use crate::failure::{Code, Result};
@@ -37,11 +37,11 @@ enum Kind {
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let precision = match args.precision {
-        Kind::F32 => Precision::Single,
-        Kind::Bf16 => Precision::Brain,
+    let storage = match args.precision {
+        Kind::F32 => Storage::Single,
+        Kind::Bf16 => Storage::Brain,
     };
-    export(&find_model(&args.model)?, &args.folder, precision)?;
+    export(&find_model(&args.model)?, &args.folder, storage)?;
     let folder = args.folder.display().to_string();
     console::answer(common.json, &json!({"folder": folder}), || {
         format!("wrote {folder}\nnext:\n  tony generate {folder} --prompt TEXT")

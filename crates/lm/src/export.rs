@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use serde_json::json;
-use tony_deep::decoder::Precision;
+use tony_deep::decoder::Storage;
 
 use crate::model::Parts;
 use crate::{Error, Result};
 
 /// Write a GGUF file, a Hugging Face folder or a run folder as a new Hugging Face folder.
-pub fn export(model: &Path, folder: &Path, precision: Precision) -> Result<()> {
+pub fn export(model: &Path, folder: &Path, storage: Storage) -> Result<()> {
     let Parts { file, tokenizer, template } = Parts::open(model)?;
     if folder.exists() {
         return Err(Error::Invalid {
@@ -18,7 +18,7 @@ pub fn export(model: &Path, folder: &Path, precision: Precision) -> Result<()> {
         });
     }
     fs_err::create_dir_all(folder)?;
-    file.save(folder, precision)?;
+    file.save(folder, storage)?;
     fs_err::write(folder.join("tokenizer.json"), tokenizer.to_json()?)?;
     let ends = &file.config().ends;
     let spelled = |token: u32| String::from_utf8_lossy(tokenizer.spelled(token)).into_owned();

@@ -9,6 +9,7 @@
 
 mod catalogue;
 mod chat;
+mod constrain;
 mod error;
 mod export;
 mod jsonl;
@@ -22,6 +23,7 @@ mod writer;
 
 pub use catalogue::{Listed, MODELS, find_model};
 pub use chat::{ChatTemplate, Message};
+pub use constrain::Constraint;
 pub use error::{Error, Result};
 pub use export::export;
 pub use model::Model;

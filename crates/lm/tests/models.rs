@@ -173,7 +173,14 @@ fn tokenizers_that_cannot_be_are_refused() {
 }
 
 fn request(prompt: Vec<u32>, max_tokens: usize, temperature: f32, seed: u64) -> Request {
-    Request { prompt, max_tokens, sampling: Sampling { temperature, ..Sampling::default() }, seed, stops: vec![] }
+    Request {
+        prompt,
+        max_tokens,
+        sampling: Sampling { temperature, ..Sampling::default() },
+        seed,
+        stops: vec![],
+        constraint: None,
+    }
 }
 
 /// All events of all requests, in the order of their numbers.

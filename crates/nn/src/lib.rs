@@ -66,7 +66,7 @@ pub use kernels::tanh;
 pub use lstm::{Lstm, Sequences, Tape};
 pub use mlp::{Activation, Head, Mlp};
 pub use normaliser::Normaliser;
-pub use packed::{PackedMatrix, PackedRow, Packing};
+pub use packed::{PackedMatrix, PackedRow, Packing, Precision};
 pub use peak::{flop_count, machine_gflops};
 pub use reduce::{axpy, clip_norm, dot, norm, polyak};
 pub use rows::Rows;

@@ -1,11 +1,11 @@
 //! The forward pass on the CPU, over any mix of tokens of any number of sequences.
 //!
-//! Weights stay packed as their file has them, and everything is computed in single precision. A token's logits have the same bits whether
+//! Weights stay packed as their file has them, and everything is computed in single precision unless [`Precision::Fast`] is asked for. A token's logits have the same bits whether
 //! its sequence runs alone or beside others, token by token or in pieces, and on any number of threads: what one client of a server is
 //! told does not depend on who else asks.
 
 use rayon::prelude::*;
-use tony_nn::{Attention, Gate, KeyValues, PackedMatrix, rms_norm, rotate};
+use tony_nn::{Attention, Gate, KeyValues, PackedMatrix, Precision, rms_norm, rotate};
 
 use super::config::{Config, Family};
 use super::file::ModelFile;
@@ -23,6 +23,7 @@ pub struct Decoder {
     layers: Vec<Layer>,
     /// Of layers without and with a window.
     frequencies: [Vec<f64>; 2],
+    precision: Precision,
 }
 
 #[derive(Debug)]
@@ -105,6 +106,7 @@ impl Decoder {
             norm_shift: file.norm_shift(),
             layers,
             frequencies: [config.frequencies(false), config.frequencies(true)],
+            precision: Precision::Full,
             config,
         })
     }
@@ -112,6 +114,11 @@ impl Decoder {
     /// What it is made of.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Compute products from here on like this. At first it is [`Precision::Full`].
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// Memory of the weights.
@@ -216,6 +223,7 @@ impl Decoder {
         let norm = |x: &[f32], weight: &[f32], y: &mut [f32]| rms_norm(x, weight, self.norm_shift, config.epsilon, y);
         norm(x, &layer.before_attention, &mut work.normed);
         PackedMatrix::products(
+            self.precision,
             &work.normed,
             &mut [
                 (&layer.query.weight, &mut work.query),
@@ -261,7 +269,7 @@ impl Decoder {
         } else {
             tasks.into_iter().for_each(attend);
         }
-        layer.output.product(&work.attended, &mut work.result);
+        layer.output.product(self.precision, &work.attended, &mut work.result);
         let add = |result: &mut Vec<f32>, after: &Option<Vec<f32>>, normed: &mut Vec<f32>, x: &mut [f32]| {
             if let Some(after) = after {
                 norm(result, after, normed);
@@ -271,10 +279,14 @@ impl Decoder {
         };
         add(&mut work.result, &layer.after_attention, &mut work.normed, x);
         norm(x, &layer.before_gate, &mut work.normed);
-        PackedMatrix::products(&work.normed, &mut [(&layer.gate, &mut work.gate), (&layer.up, &mut work.up)]);
+        PackedMatrix::products(
+            self.precision,
+            &work.normed,
+            &mut [(&layer.gate, &mut work.gate), (&layer.up, &mut work.up)],
+        );
         let gate = if config.family == Family::Gemma3 { Gate::Gelu } else { Gate::Silu };
         gate.apply(&mut work.gate, &work.up);
-        layer.down.product(&work.gate, &mut work.result);
+        layer.down.product(self.precision, &work.gate, &mut work.result);
         add(&mut work.result, &layer.after_gate, &mut work.normed, x);
     }
 
@@ -285,7 +297,7 @@ impl Decoder {
         let output = self.output.as_ref().unwrap_or(&self.embedding);
         let mut logits = vec![0.0; last.len() / self.config.width * output.width()];
         if !logits.is_empty() {
-            output.product(&normed, &mut logits);
+            output.product(self.precision, &normed, &mut logits);
         }
         if output.width() != output.rows() {
             logits = logits.chunks_exact(output.width()).flat_map(|row| &row[..output.rows()]).copied().collect();

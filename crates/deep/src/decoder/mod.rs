@@ -13,5 +13,6 @@ pub use engine::{Decoder, Kept, Piece};
 pub use file::ModelFile;
 pub use gguf::Value;
 pub use network::{Adaptation, Network, Scored, Sequence, TokenWeight};
-pub use save::Precision;
+pub use save::Storage;
 pub use tensor::{Kind, Tensor};
+pub use tony_nn::Precision;

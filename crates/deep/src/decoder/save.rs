@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// How the numbers of a saved model are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
+pub enum Storage {
     /// Four bytes, as they are computed with.
     Single,
     /// Two bytes with the range of four (bfloat16), rounded to the nearest.
@@ -21,8 +21,8 @@ pub enum Precision {
 
 impl ModelFile {
     /// Write weights and sizes into a folder that is there. What is read from it again computes the same bits, where it is
-    /// [`Precision::Single`].
-    pub fn save(&self, folder: &Path, precision: Precision) -> Result<()> {
+    /// [`Storage::Single`].
+    pub fn save(&self, folder: &Path, storage: Storage) -> Result<()> {
         let config = self.config();
         let tied = !self.has("lm_head.weight");
         let bad = |what: String| Error::BadModel { path: self.path().to_owned(), what };
@@ -33,15 +33,15 @@ impl ModelFile {
             if config.family == Family::Gemma3 && name.ends_with("norm.weight") {
                 numbers.iter_mut().for_each(|x| *x -= 1.0);
             }
-            let bytes = match precision {
-                Precision::Single => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
-                Precision::Brain => numbers.iter().flat_map(|x| brain(*x).to_le_bytes()).collect(),
+            let bytes = match storage {
+                Storage::Single => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
+                Storage::Brain => numbers.iter().flat_map(|x| brain(*x).to_le_bytes()).collect(),
             };
             let shape = if slot.rows == 1 { vec![slot.columns] } else { vec![slot.rows, slot.columns] };
             let prefix = if name.starts_with("lm_head") { "" } else { "model." };
             tensors.push((format!("{prefix}{name}"), shape, bytes));
         }
-        let kind = if precision == Precision::Single { Dtype::F32 } else { Dtype::BF16 };
+        let kind = if storage == Storage::Single { Dtype::F32 } else { Dtype::BF16 };
         let views = tensors
             .iter()
             .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(kind, shape.clone(), bytes)?)))
@@ -52,7 +52,7 @@ impl ModelFile {
             safetensors::SafeTensorError::IoError(error) => Error::Io(error),
             other => bad(other.to_string()),
         })?;
-        let dtype = if precision == Precision::Single { "float32" } else { "bfloat16" };
+        let dtype = if storage == Storage::Single { "float32" } else { "bfloat16" };
         let mut json = to_json(config, tied).map_err(bad)?;
         json["torch_dtype"] = json!(dtype);
         fs_err::write(folder.join("config.json"), format!("{json:#}\n"))?;
