@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tony_lm::rbr::{Case, Comparison, Grader, Judgements, Measures, Numbers, Policy, Report, truth};
+use tony_lm::rbr::{Case, Comparison, Judgements, Measures, Numbers, Policy, Report, truth};
 use tony_run::Stat;
 
 use super::{Grading, grade_all};
@@ -62,8 +62,11 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             None => Vec::new(),
         };
         let mut judge = |cases: &[Case], what: &str| -> Result<Judgements> {
-            let truths = match &mut grader {
-                Some(grader) => truths(&policy, grader.as_mut(), cases, &thresholds, what)?,
+            let truths: Vec<_> = match &mut grader {
+                Some(grader) => {
+                    let verdicts = grade_all(&policy, grader.as_mut(), cases, what)?;
+                    verdicts.iter().map(|verdicts| truth(verdicts, &thresholds)).collect()
+                }
                 None => cases.iter().map(|case| case.labels.clone()).collect(),
             };
             Ok(Judgements::new(&policy, cases, &truths)?)
@@ -81,17 +84,6 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         console::answer(common.json, &object, || text(&report, second.as_ref()))?;
         Ok(Code::Done)
     })
-}
-
-fn truths(
-    policy: &Policy,
-    grader: &mut dyn Grader,
-    cases: &[Case],
-    thresholds: &[f64],
-    what: &str,
-) -> Result<Vec<Vec<Option<bool>>>> {
-    let verdicts = grade_all(policy, grader, cases, what)?;
-    Ok(verdicts.iter().map(|verdicts| truth(verdicts, thresholds)).collect())
 }
 
 /// Names and values of the measures.
@@ -123,10 +115,8 @@ fn text(report: &Report, second: Option<&(Report, Comparison)>) -> String {
         }
         table.push(row);
     }
-    let mut text = console::table(&table);
-    if let Some((_, comparison)) = second {
-        let Comparison { prompts, unpaired, .. } = comparison;
-        text.push_str(&format!("\n{prompts} prompts of both; {unpaired} completions of prompts that only one has"));
-    }
-    text
+    let pairs = second.map(|(_, Comparison { prompts, unpaired, .. })| {
+        format!("\n{prompts} prompts of both; {unpaired} completions of prompts that only one has")
+    });
+    console::table(&table) + &pairs.unwrap_or_default()
 }

@@ -52,7 +52,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         let scores = score(&policy, &cases, &verdicts, &thresholds);
         let mut object = json!(scores);
         object["grader"] = grader.identity().into();
-        console::answer(common.json, &object, || text(&scores, &why_missing(&verdicts)))?;
+        console::answer(common.json, &object, || text(&scores, why_missing(&verdicts)))?;
         Ok(Code::Done)
     })
 }
@@ -81,7 +81,7 @@ fn why_missing(verdicts: &[Vec<Verdict>]) -> Option<String> {
     reasons.into_iter().max_by_key(|(_, n)| *n).map(|(why, n)| format!("{n} of them: {why}"))
 }
 
-fn text(scores: &Scores, why_missing: &Option<String>) -> String {
+fn text(scores: &Scores, why_missing: Option<String>) -> String {
     let mut rows = vec![
         [
             "proposition",
@@ -106,7 +106,7 @@ fn text(scores: &Scores, why_missing: &Option<String>) -> String {
         rows.push(row);
     }
     let mut lines = vec![format!("{} completions, {} verdicts missing", scores.rows, scores.missing)];
-    lines.extend(why_missing.clone());
+    lines.extend(why_missing);
     if let (Some(accuracy), Some(majority)) = (&scores.accuracy, scores.majority) {
         let percent = |x: f64| format!("{:.1} %", 100.0 * x);
         lines.push(format!(
