@@ -158,7 +158,7 @@ fn a_grading_that_was_killed_goes_on() {
     // Half of a line, as a kill may leave it.
     let path = place.path().join("kept.jsonl");
     let whole = fs::read_to_string(&path).unwrap();
-    fs::write(&path, whole.clone() + "{\"key\": \"ab").unwrap();
+    fs::write(&path, whole.clone() + "{\"key\":\"ab").unwrap();
     assert_eq!(place.tony(&format!("{command} --cache kept.jsonl")).works().json(), unbroken);
     assert_eq!(lines(&place, "graded.jsonl"), rows);
     let text = fs::read_to_string(&path).unwrap();

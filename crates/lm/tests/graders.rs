@@ -219,6 +219,12 @@ fn a_verdict_that_is_kept_is_not_asked_for_again() {
         drop(cached);
         assert_eq!(open("three").unwrap().len(), known + 2);
     }
+    // Another file, named by mistake, is left as it is.
+    for other in ["{\"prompt\": \"a\"}", "{\"prompt\": \"a\"}\n{\"prompt\": \"b\"}", "\u{0}"] {
+        std::fs::write(&path, other).unwrap();
+        assert!(matches!(open("one"), Err(Error::Data { line: 1, .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
+    }
     // Anything else that is wrong is told with its line.
     let broken = |line: &str| {
         std::fs::write(&path, [&bytes[..last], line.as_bytes(), b"\n", &bytes[last..]].concat()).unwrap();

@@ -193,6 +193,15 @@ impl Policy {
         }
     }
 
+    /// Whether a completion is of this class; `None` where that depends on what is missing.
+    ///
+    /// # Panics
+    /// As [`Policy::class`], and if there is no such class.
+    pub(super) fn is_of(&self, response: &str, class: usize, truth: &[Option<bool>]) -> Option<bool> {
+        assert_eq!(truth.len(), self.simple.len(), "truth values of the propositions");
+        self.holds(&self.rules[response][class], truth)
+    }
+
     /// The class of a completion from truth values of the propositions, some of which may be missing.
     ///
     /// # Panics

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tony_run::{Stat, stats};
 
 use super::case::Case;
-use super::policy::{Assigned, Policy};
+use super::policy::Policy;
 use crate::{Error, Result};
 
 /// Names that the measures are about, as the released policy has them.
@@ -83,7 +83,7 @@ pub struct Judgements {
 }
 
 impl Judgements {
-    /// From truth values of the propositions of each case. Fails if the policy lacks what the measures are about, or no response type is known.
+    /// From truth values of the propositions of each case. Fails if the policy lacks what the measures are about.
     pub fn new(policy: &Policy, cases: &[Case], truths: &[Vec<Option<bool>>]) -> Result<Self> {
         let lacking = [UNSAFE, REFUSAL].into_iter().find(|name| !policy.knows(name));
         if let Some(name) = lacking {
@@ -101,11 +101,7 @@ impl Judgements {
             let judged = [
                 policy.holds_of(UNSAFE, truth).map(|unsafe_| !unsafe_).into(),
                 only(COMPLY, &|| policy.holds_of(REFUSAL, truth).map(|refusal| !refusal)),
-                only(HARD, &|| match policy.class(HARD, truth) {
-                    Assigned::Class(class) => Some(class == 0),
-                    Assigned::None => Some(false),
-                    Assigned::Missing => None,
-                }),
+                only(HARD, &|| policy.is_of(HARD, 0, truth)),
             ];
             // Lengths before texts: no two conversations are one key.
             let said = |text: &str| format!("{} {text}\n", text.len());
