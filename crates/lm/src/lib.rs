@@ -12,6 +12,7 @@ mod chat;
 mod constrain;
 mod error;
 mod export;
+mod identity;
 mod jsonl;
 pub mod learn;
 mod model;
