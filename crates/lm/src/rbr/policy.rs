@@ -1,9 +1,10 @@
 //! The policy: propositions about a completion, and the class that they make it, for each kind of answer that a request should get.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tony_run::nearest;
 
 use crate::{Error, Result};
@@ -41,6 +42,7 @@ enum Proposition {
 /// A policy, resolved: every name that it uses is there, nothing is defined by itself, and no completion can be of two classes.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    hash: String,
     template: String,
     /// Names of simple propositions in alphabetical order, and their questions.
     simple: Vec<(String, String)>,
@@ -107,6 +109,7 @@ impl Policy {
         }
         let derived = resolver.rules;
         let policy = Self {
+            hash: hex(Sha256::digest(text.as_bytes())),
             derived,
             rules,
             simple: file.simple_propositions.into_iter().map(|(name, question)| (name, question.prompt)).collect(),
@@ -115,6 +118,11 @@ impl Policy {
         };
         policy.check_overlap()?;
         Ok(policy)
+    }
+
+    /// SHA-256 of the file, in hexadecimal digits.
+    pub fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// Names of the simple propositions, in alphabetical order: those that graders answer.
@@ -138,6 +146,14 @@ impl Policy {
         self.rules.get_key_value(&name).map(|(name, _)| name.as_str())
     }
 
+    /// As [`Policy::response_type`]; else what is wrong.
+    pub(super) fn written(&self, written: &str) -> std::result::Result<&str, String> {
+        self.response_type(written).ok_or_else(|| {
+            let known = self.response_types().collect::<Vec<_>>().join(", ");
+            format!("the policy has no response type `{written}`; it has {known}")
+        })
+    }
+
     /// What a grader is asked about a proposition of a response: the file's template with its slots filled once each, so that a response
     /// which contains a slot stays text.
     pub fn question(&self, proposition: usize, response: &str) -> String {
@@ -151,6 +167,43 @@ impl Policy {
             rest = &rest[at + slot.len()..];
         }
         text + rest
+    }
+
+    /// The simple propositions that the rules of a response type look at, by number, in order.
+    ///
+    /// # Panics
+    /// Panics if there is no such response type.
+    pub fn used(&self, response: &str) -> Vec<usize> {
+        let mut used = BTreeSet::new();
+        self.rules[response].iter().for_each(|rule| self.collect(rule, &mut used));
+        used.into_iter().collect()
+    }
+
+    fn collect(&self, rule: &Rule, used: &mut BTreeSet<usize>) {
+        for (proposition, _) in rule {
+            match proposition {
+                Proposition::Simple(i) => drop(used.insert(*i)),
+                Proposition::Derived(i) => self.collect(&self.derived[*i], used),
+            }
+        }
+    }
+
+    /// The simple propositions whose truth values are the same in all completions of a class, as far as its rule is a conjunction.
+    ///
+    /// # Panics
+    /// Panics if there is no such response type or class.
+    pub fn conditions(&self, response: &str, class: usize) -> BTreeMap<usize, bool> {
+        let (mut conditions, mut open) = (BTreeMap::new(), vec![&self.rules[response][class]]);
+        while let Some(rule) = open.pop() {
+            for (proposition, wanted) in rule {
+                match proposition {
+                    Proposition::Simple(i) => drop(conditions.insert(*i, *wanted)),
+                    Proposition::Derived(i) if *wanted => open.push(&self.derived[*i]),
+                    Proposition::Derived(_) => {}
+                }
+            }
+        }
+        conditions
     }
 
     /// The class of a completion from truth values of the propositions, some of which may be missing.
@@ -268,6 +321,11 @@ impl Policy {
             Proposition::Derived(i) => self.undecided(&self.derived[*i], truth),
         })
     }
+}
+
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Names to numbers; each derived proposition once, after those that it uses.

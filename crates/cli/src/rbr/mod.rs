@@ -1,5 +1,8 @@
 //! `tony rbr`: rule-based rewards.
 
+mod fit;
+mod report;
+
 use std::path::PathBuf;
 
 use tony_lm::rbr::{Policy, count};
@@ -29,10 +32,16 @@ enum What {
         #[arg(long, value_name = "FILE")]
         data: PathBuf,
     },
+    Fit(fit::Args),
+    Report(report::Args),
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let What::Classes { policy, data } = &args.what;
+    let (policy, data) = match &args.what {
+        What::Classes { policy, data } => (policy, data),
+        What::Fit(args) => return fit::run(args, common),
+        What::Report(args) => return report::run(args, common),
+    };
     let policy = Policy::read(policy)?;
     let counts = count(&policy, data)?;
     console::answer(common.json, &counts, || {
