@@ -60,26 +60,18 @@ pub fn improvement(a: &[f64], b: &[f64]) -> Option<Stat> {
     Some(interval(mean, draws.collect(), a.len().min(b.len())))
 }
 
-/// Sum of the first numbers by the sum of the second, which must be above 0; the clusters (prompts) are resampled whole, since what lies in
-/// one is not independent. `n` is the number of clusters.
-pub fn ratio(clusters: &[(f64, f64)]) -> Option<Stat> {
-    if clusters.is_empty() {
-        return None;
-    }
-    let all = |counts: &[u32]| {
-        let sums = clusters.iter().zip(counts).fold((0.0, 0.0), |(above, below), ((a, b), count)| {
-            (above + a * f64::from(*count), below + b * f64::from(*count))
-        });
-        sums.0 / sums.1
-    };
-    let mut counts = vec![1; clusters.len()];
-    let mean = all(&counts);
+/// A statistic of `n` items with the interval of its resamples: `statistic` gets how often each item was drawn, once each for the value itself.
+/// Resamples without a value (of a group that none of them holds) are left out; nothing where the items themselves have none.
+pub fn resampled(n: usize, statistic: impl Fn(&[u32]) -> Option<f64>) -> Option<Stat> {
+    let mean = statistic(&vec![1; n])?;
     let mut stream = stream();
-    let draws = (0..resamples(clusters.len())).map(|_| {
+    let mut counts = vec![0; n];
+    let draws = (0..resamples(n)).filter_map(|_| {
         resample(&mut counts, &mut stream);
-        all(&counts)
+        statistic(&counts)
     });
-    Some(interval(mean, draws.collect(), clusters.len()))
+    let draws: Vec<f64> = draws.collect();
+    Some(if draws.is_empty() { Stat { mean, lo: mean, hi: mean, n } } else { interval(mean, draws, n) })
 }
 
 /// Share of pairs with a value of `a` above one of `b`; both sorted, each value as often as `count_*` says.
@@ -160,7 +152,7 @@ fn interval(mean: f64, mut draws: Vec<f64>, n: usize) -> Stat {
 
 /// 10,000 resamples, fewer only where the values are so many that the interval hardly depends on it.
 fn resamples(n: usize) -> usize {
-    (10_000_000 / n).clamp(1_000, 10_000)
+    (10_000_000 / n.max(1)).clamp(1_000, 10_000)
 }
 
 fn stream() -> Stream {
@@ -182,7 +174,7 @@ fn resample(counts: &mut [u32], stream: &mut Stream) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stat, improvement, iqm, mean, ratio, stratified_iqm, stratified_mean, trimmed_mean};
+    use super::{Stat, improvement, iqm, mean, resampled, stratified_iqm, stratified_mean, trimmed_mean};
     use tony_random::Stream;
 
     #[test]
@@ -231,15 +223,23 @@ mod tests {
     }
 
     #[test]
-    fn clusters_are_resampled_whole() {
-        assert_eq!(ratio(&[]), None);
-        assert_eq!(ratio(&[(1.0, 4.0)]), Some(Stat { mean: 0.25, lo: 0.25, hi: 0.25, n: 1 }));
-        // Of two clusters a quarter of the resamples holds one alone: the interval reaches both shares, whatever lies in each.
-        let stat = ratio(&[(0.0, 100.0), (50.0, 50.0)]).unwrap();
-        assert_eq!((stat.mean, stat.lo, stat.hi, stat.n), (50.0 / 150.0, 0.0, 1.0, 2));
-        // Clusters of one are values.
-        let coins: Vec<(f64, f64)> = (0..20).map(|i| (f64::from(i % 2), 1.0)).collect();
-        assert_eq!(ratio(&coins).unwrap(), Stat { mean: 0.5, lo: 0.3, hi: 0.7, n: 20 });
+    fn a_statistic_of_items_has_the_interval_of_its_resamples() {
+        let (values, groups) = ([1.0, 2.0, 6.0, 4.0], [true, false, false, true]);
+        let average = |counts: &[u32], of: &dyn Fn(usize) -> bool| {
+            let drawn = || counts.iter().enumerate().filter(|(i, _)| of(*i)).map(|(i, n)| (i, f64::from(*n)));
+            let n: f64 = drawn().map(|(_, n)| n).sum();
+            (n > 0.0).then(|| drawn().map(|(i, n)| n * values[i]).sum::<f64>() / n)
+        };
+        // Of all items: what `mean` says of them, drawn from the same stream.
+        let all = resampled(4, |counts| average(counts, &|_| true)).unwrap();
+        let expected = mean(&values).unwrap();
+        assert_eq!((all.mean, all.n), (expected.mean, 4));
+        assert!((all.lo - expected.lo).abs() < 0.3 && (all.hi - expected.hi).abs() < 0.3, "{all:?} {expected:?}");
+        // Of a group: resamples that hold none of it say nothing.
+        let group = resampled(4, |counts| average(counts, &|i| groups[i])).unwrap();
+        assert_eq!((group.mean, group.lo, group.hi), (2.5, 1.0, 4.0));
+        assert_eq!(resampled(4, |counts| average(counts, &|_| false)), None);
+        assert_eq!(resampled(0, |counts| average(counts, &|_| true)), None);
     }
 
     #[test]

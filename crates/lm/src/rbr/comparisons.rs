@@ -8,7 +8,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tony_run::nearest;
 
-use super::policy::{Assigned, Policy, hex};
+use super::policy::{Assigned, Policy};
+use crate::identity::hex;
 use crate::{Error, Message, Result, jsonl};
 
 /// Completion types of the released comparison data by what their response type begins with, best first; types of one place are not
@@ -205,7 +206,7 @@ impl Comparisons {
             last = Some(prompt);
             rows.push(row);
         }
-        let hash = hex(digest.finalize());
+        let hash = hex(digest);
         let (grader, has_rm) = (grader.flatten(), has_rm.unwrap_or(false));
         Ok(Self { path: path.to_owned(), hash, grader, has_rm, rows })
     }

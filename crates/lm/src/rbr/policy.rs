@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tony_run::nearest;
 
+use crate::identity::hex;
 use crate::{Error, Result};
 
 type Conditions = BTreeMap<String, bool>;
@@ -46,8 +47,9 @@ pub struct Policy {
     template: String,
     /// Names of simple propositions in alphabetical order, and their questions.
     simple: Vec<(String, String)>,
-    /// Derived ones, each after those that it uses.
+    /// Derived ones, each after those that it uses, and their numbers.
     derived: Vec<Rule>,
+    names: BTreeMap<String, usize>,
     classes: Vec<String>,
     /// Of each response type, the rule of each class.
     rules: BTreeMap<String, Vec<Rule>>,
@@ -107,10 +109,11 @@ impl Policy {
         if let Some((response, _)) = rules.iter().find(|(_, rules)| rules.len() != order.len()) {
             return Err(format!("not every class has a rule for {response}"));
         }
-        let derived = resolver.rules;
+        let (derived, names) = (resolver.rules, resolver.done);
         let policy = Self {
-            hash: hex(Sha256::digest(text.as_bytes())),
+            hash: hex(Sha256::new_with_prefix(text)),
             derived,
+            names: names.into_iter().map(|(name, number)| (name.to_owned(), number)).collect(),
             rules,
             simple: file.simple_propositions.into_iter().map(|(name, question)| (name, question.prompt)).collect(),
             classes: file.completion_class_order,
@@ -152,6 +155,11 @@ impl Policy {
             let known = self.response_types().collect::<Vec<_>>().join(", ");
             format!("the policy has no response type `{written}`; it has {known}")
         })
+    }
+
+    /// The question about a proposition, as the file has it.
+    pub fn asked(&self, proposition: usize) -> &str {
+        &self.simple[proposition].1
     }
 
     /// What a grader is asked about a proposition of a response: the file's template with its slots filled once each, so that a response
@@ -204,6 +212,23 @@ impl Policy {
             }
         }
         conditions
+    }
+
+    /// Whether there is a proposition of this name, simple or derived.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.names.contains_key(name) || self.propositions().any(|known| known == name)
+    }
+
+    /// The truth value of a proposition, simple or derived; `None` where it depends on what is missing, or there is no such proposition.
+    ///
+    /// # Panics
+    /// Panics if there are not as many values as simple propositions.
+    pub(super) fn holds_of(&self, name: &str, truth: &[Option<bool>]) -> Option<bool> {
+        assert_eq!(truth.len(), self.simple.len(), "truth values of the propositions");
+        match self.names.get(name) {
+            Some(number) => self.holds(&self.derived[*number], truth),
+            None => truth[self.propositions().position(|known| known == name)?],
+        }
     }
 
     /// The class of a completion from truth values of the propositions, some of which may be missing.
@@ -321,11 +346,6 @@ impl Policy {
             Proposition::Derived(i) => self.undecided(&self.derived[*i], truth),
         })
     }
-}
-
-/// Bytes in hexadecimal digits.
-pub(super) fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Names to numbers; each derived proposition once, after those that it uses.

@@ -16,7 +16,8 @@ use tony_random::Stream;
 
 use super::comparisons::Said;
 use super::grader::{Grader, Item, Question, Verdict};
-use super::policy::{Assigned, Policy, hex};
+use super::policy::{Assigned, Policy};
+use crate::identity::hex;
 use crate::{Error, Message, Model, Request, Result, Sampling, Writer, jsonl};
 
 /// What to write for a proposition that should be true, and for one that should be false; and whether a bad completion may have it the
@@ -137,7 +138,7 @@ pub fn read_prompts(path: &Path, policy: &Policy) -> Result<Vec<Prompt>> {
 /// Name of a prompt: whatever file it is in, its completions are the same.
 fn identity(prompt: &Prompt) -> String {
     let text = serde_json::to_vec(&(&prompt.prompt, &prompt.response_type)).unwrap_or_default();
-    hex(&Sha256::digest(text)[..8])
+    hex(Sha256::new_with_prefix(text))[..16].to_owned()
 }
 
 /// How completions are made.
@@ -159,7 +160,7 @@ impl Synthesis {
     /// What the rows of one file have in common.
     fn identity(&self, policy: &Policy, grader: &str) -> String {
         let parts = (policy.hash(), grader, &self.model, self.seed, self.tries, &self.thresholds);
-        hex(&Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default())[..8])
+        hex(Sha256::new_with_prefix(serde_json::to_vec(&parts).unwrap_or_default()))[..16].to_owned()
     }
 }
 
@@ -177,7 +178,7 @@ pub struct Draft {
 pub struct Made {
     /// Completions that are wanted.
     pub wanted: usize,
-    /// Those that were in the file before.
+    /// Those that were in the file before, or given up.
     pub before: usize,
     /// Those that were made now.
     pub made: usize,
@@ -185,6 +186,13 @@ pub struct Made {
     pub given_up: usize,
     /// Texts that the model wrote.
     pub texts: usize,
+}
+
+impl Made {
+    /// Whether each completion that is wanted was made or given up.
+    pub fn finished(&self) -> bool {
+        self.before + self.made + self.given_up == self.wanted
+    }
 }
 
 /// A completion that is wanted.
@@ -342,7 +350,7 @@ impl Open<'_> {
 
 /// Write what the prompts want and the file lacks. `write` makes a text of each draft, or none where a draft is too long for the model;
 /// texts that the grader does not find as wanted are written again. Each completion is in the file as soon as it is known; whatever stops
-/// this, the next call goes on there. `progress` is told after each round what was made, and may stop the work with an error.
+/// this, the next call goes on there. `progress` is told after each round what was made, and says whether to go on.
 pub fn synthesise(
     policy: &Policy,
     prompts: &[Prompt],
@@ -350,7 +358,7 @@ pub fn synthesise(
     write: &mut dyn FnMut(&[Draft]) -> Result<Vec<Option<String>>>,
     grader: &mut dyn Grader,
     journal: &mut Journal,
-    progress: &mut dyn FnMut(&Made) -> Result<()>,
+    progress: &mut dyn FnMut(&Made) -> bool,
 ) -> Result<Made> {
     let by = grader.identity();
     let settings_identity = settings.identity(policy, &by);
@@ -443,7 +451,9 @@ pub fn synthesise(
         }
         again.reverse();
         queue.append(&mut again);
-        progress(&made)?;
+        if !progress(&made) {
+            break;
+        }
     }
     Ok(made)
 }
