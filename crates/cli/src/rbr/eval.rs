@@ -48,12 +48,17 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         }
         Ok(cases)
     };
+    let labels = args.grading.grader == LABELS;
+    if labels && args.grading.tune.is_some() {
+        return Err(Failure::usage("invalid", "labels have no thresholds to tune").hint("leave --tune out"));
+    }
     let cases = read(&args.data)?;
+    let tuning = args.grading.tuning(&policy)?;
     let others = args.against.as_deref().map(read).transpose()?;
     world::with_threads(args.grading.threads, |_| {
-        let mut grader = if args.grading.grader == LABELS { None } else { Some(args.grading.grader(&policy)?) };
+        let mut grader = if labels { None } else { Some(args.grading.grader(&policy)?) };
         let thresholds = match &mut grader {
-            Some(grader) => args.grading.thresholds(&policy, grader.as_mut())?,
+            Some(grader) => args.grading.thresholds(&policy, grader.as_mut(), tuning.as_deref())?,
             None => Vec::new(),
         };
         let mut judge = |cases: &[Case], what: &str| -> Result<Judgements> {
@@ -63,10 +68,10 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             };
             Ok(Judgements::new(&policy, cases, &truths)?)
         };
-        let first = judge(&cases, "")?;
+        let first = judge(&cases, "completions")?;
         let report = first.report();
         let mut object = json!(report);
-        let second = others.map(|cases| judge(&cases, "to compare with")).transpose()?;
+        let second = others.map(|cases| judge(&cases, "completions to compare with")).transpose()?;
         let second = second.map(|second| (second.report(), first.compare(&second)));
         if let Some((other, comparison)) = &second {
             object["against"] = json!(other);

@@ -41,10 +41,11 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             Failure::usage("no_rows", "there are no completions to grade").at(format!("in {}", args.data.display()))
         );
     }
+    let tuning = args.grading.tuning(&policy)?;
     world::with_threads(args.grading.threads, |_| {
         let mut grader = args.grading.grader(&policy)?;
-        let thresholds = args.grading.thresholds(&policy, grader.as_mut())?;
-        let verdicts = grade_all(&policy, grader.as_mut(), &cases, "")?;
+        let thresholds = args.grading.thresholds(&policy, grader.as_mut(), tuning.as_deref())?;
+        let verdicts = grade_all(&policy, grader.as_mut(), &cases, "completions")?;
         if let Some(path) = &args.out {
             write(path, &policy, &cases, &verdicts, &grader.identity())?;
         }

@@ -73,6 +73,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         let failure = Failure::usage("no_rows", "there are no prompts to write for");
         return Err(failure.at(format!("in {}", args.prompts.display())));
     }
+    let tuning = args.grading.tuning(&policy)?;
     let mut journal = Journal::open(&args.out)?;
     let path = generate::find_model(&args.model)?;
     let control = Arc::new(Control::default());
@@ -84,7 +85,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             model: format!("{}, {} tokens, {sampling:?}", model.hash()?, args.max_tokens),
             seed: args.seed,
             tries: args.tries.get(),
-            thresholds: args.grading.thresholds(&policy, grader.as_mut())?,
+            thresholds: args.grading.thresholds(&policy, grader.as_mut(), tuning.as_deref())?,
             batch: args.batch.get(),
         };
         let mut write = |drafts: &[Draft]| write_drafts(&model, drafts, args.max_tokens.get(), sampling);

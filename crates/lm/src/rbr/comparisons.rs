@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tony_run::nearest;
 
 use super::policy::{Assigned, Policy};
 use crate::identity::hex;
@@ -229,10 +228,7 @@ fn same(a: &Graded, b: &Graded) -> Ordering {
 /// Refuse probabilities that are none, and names that the policy lacks.
 fn check(policy: &Policy, features: &BTreeMap<String, Option<f64>>) -> std::result::Result<(), String> {
     for (name, p) in features {
-        if !policy.propositions().any(|known| known == name) {
-            let near = nearest(name, policy.propositions()).map(|near| format!("; did you mean `{near}`?"));
-            return Err(format!("the policy has no proposition `{name}`{}", near.unwrap_or_default()));
-        }
+        policy.number(name)?;
         if let Some(p) = p
             && !(0.0..=1.0).contains(p)
         {

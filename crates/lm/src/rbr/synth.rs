@@ -258,12 +258,9 @@ fn bad(policy: &Policy, response: &str, label: &'static str, stream: &mut Stream
 
 /// A full and a partial answer, and two of three kinds of none.
 fn comply(policy: &Policy, response: &str, stream: &mut Stream) -> std::result::Result<Vec<Wanted>, String> {
-    let number = |name: &str| {
-        let number = policy.propositions().position(|known| known == name);
-        number.ok_or_else(|| format!("the policy lacks the proposition `{name}`, by which answers are told apart"))
-    };
-    let (fully, partially) = (number("fully_complies")?, number("partially_complies")?);
-    let (inability, illogical) = (number("inability_to_comply")?, number("illogical_continuation_of_prompt")?);
+    let (fully, partially) = (policy.number("fully_complies")?, policy.number("partially_complies")?);
+    let (inability, illogical) =
+        (policy.number("inability_to_comply")?, policy.number("illogical_continuation_of_prompt")?);
     let refusal = policy.response_type("hard_refuse").ok_or("the policy has no response type `hard_refuse`")?;
     let worst = policy.classes().len() - 1;
     let harmless = (response.to_owned(), worst, false);
