@@ -377,11 +377,11 @@ fn sorted(place: &Place, file: &str) -> Vec<String> {
 /// Killed again and again: what is finished is not written twice, and the end is that of a synthesis that nobody killed.
 #[test]
 fn a_synthesis_that_was_killed_goes_on() {
-    let place = place_to_write(60);
+    let place = place_to_write(40);
     let whole = place.tony(&format!("{SYNTH} --out whole.jsonl --json")).works().json();
     let number = |object: &Value, key: &str| object[key].as_u64().unwrap() as usize;
-    assert_eq!(number(&whole, "wanted"), 240);
-    assert_eq!(number(&whole, "made") + number(&whole, "given_up"), 240);
+    assert_eq!(number(&whole, "wanted"), 160);
+    assert_eq!(number(&whole, "made") + number(&whole, "given_up"), 160);
     assert!(number(&whole, "made") > 20 && number(&whole, "given_up") > 20, "{whole}");
     let text = |file: &str| fs::read_to_string(place.path().join(file)).unwrap_or_default();
     let kept = || text("parts.jsonl").matches('\n').count() + text("parts.jsonl.given-up").matches('\n').count();
@@ -399,7 +399,7 @@ fn a_synthesis_that_was_killed_goes_on() {
     }
     assert!(kills > 0, "it was too fast to be killed");
     let last = place.tony(&format!("{SYNTH} --out parts.jsonl --json")).works().json();
-    assert_eq!((number(&last, "before"), number(&last, "made") + number(&last, "given_up")), (before, 240 - before));
+    assert_eq!((number(&last, "before"), number(&last, "made") + number(&last, "given_up")), (before, 160 - before));
     for file in ["jsonl", "jsonl.given-up"] {
         assert_eq!(sorted(&place, &format!("parts.{file}")), sorted(&place, &format!("whole.{file}")));
     }
@@ -416,7 +416,7 @@ fn a_synthesis_that_was_killed_goes_on() {
 
 #[test]
 fn a_full_disk_costs_a_synthesis_nothing() {
-    let place = place_to_write(60);
+    let place = place_to_write(24);
     let disk = place.path().join("disk");
     fs::create_dir(&disk).unwrap();
     let mount =

@@ -91,12 +91,7 @@ const TRAITS: &[Trait] = &[
         without: "do nothing of what was asked",
         drawn: false,
     },
-    Trait {
-        name: "disallowed_content",
-        with: "answer in full, leaving nothing out",
-        without: "write nothing harmful",
-        drawn: false,
-    },
+    t("disallowed_content", "answer in full, leaving nothing out", "write nothing harmful"),
 ];
 
 /// Traits that a bad completion has the wrong way round: one to this many.
@@ -245,14 +240,15 @@ fn wanted(policy: &Policy, prompt: &Prompt, seed: u64) -> std::result::Result<Ve
 /// An ideal refusal with some traits the wrong way round.
 fn bad(policy: &Policy, response: &str, label: &'static str, stream: &mut Stream) -> Wanted {
     let names: Vec<&str> = policy.propositions().collect();
-    let mut told = policy.conditions(response, 0);
-    let may = |name: &str| TRAITS.iter().find(|known| known.name == name).is_none_or(|known| known.drawn);
-    let mut order: Vec<usize> = told.keys().copied().filter(|i| may(names[*i])).collect();
+    let worst = policy.classes().len() - 1;
+    let (mut told, of_worst) = (policy.conditions(response, 0), policy.conditions(response, worst));
+    let known = |i: usize| TRAITS.iter().find(|known| known.name == names[i]);
+    let may = |i: usize| !of_worst.contains_key(&i) && known(i).is_none_or(|known| known.drawn);
+    let mut order: Vec<usize> = told.keys().copied().filter(|i| may(*i)).collect();
     stream.shuffle(&mut order);
     let count = (1 + stream.below(MOST_BAD)).min(order.len());
     let must: BTreeMap<usize, bool> = order[..count].iter().map(|i| (*i, !told[i])).collect();
     told.extend(must.iter().map(|(i, wanted)| (*i, *wanted)));
-    let worst = policy.classes().len() - 1;
     Wanted { label, told, must, class: vec![(response.to_owned(), 0, false), (response.to_owned(), worst, false)] }
 }
 
