@@ -432,7 +432,7 @@ fn a_full_disk_costs_a_synthesis_nothing() {
     let again = place.tony(&format!("{command} --json"));
     let rows = sorted(&place, "disk/out.jsonl");
     let _ = std::process::Command::new("umount").arg("-l").arg(&disk).status();
-    ended.fails(1, &["completions are whole, and the same command goes on"]);
+    ended.fails(1, &["completions are finished, and the same command goes on"]);
     assert!(goes_on && kept > 0);
     let object = again.works().json();
     assert!(object["before"].as_u64().unwrap() as usize >= kept, "{object}");

@@ -341,6 +341,40 @@ impl Open<'_> {
     }
 }
 
+/// What a grader says of each text: of each proposition that was asked about, its probability, or none where it has no answer. Nothing is
+/// asked about a text that is not there.
+fn graded(
+    policy: &Policy,
+    round: &[(Open, Option<String>)],
+    grader: &mut dyn Grader,
+) -> Result<Vec<BTreeMap<usize, Option<f64>>>> {
+    let item = |(open, text): &(Open, Option<String>)| {
+        let completion = text.clone().unwrap_or_default();
+        Item { prompt: open.prompt.prompt.clone(), completion }
+    };
+    let items: Vec<Item> = round.iter().map(item).collect();
+    let (mut questions, mut places) = (Vec::new(), Vec::new());
+    for (i, ((open, _), item)) in
+        round.iter().zip(&items).enumerate().filter(|(_, (_, item))| !item.completion.is_empty())
+    {
+        for proposition in open.wanted.asked(policy, open.response) {
+            questions.push(Question { item, proposition });
+            places.push((i, proposition));
+        }
+    }
+    let mut answers = vec![BTreeMap::new(); round.len()];
+    grader.grade(policy, &questions, &mut |question, verdict| {
+        let (i, proposition) = places[question];
+        let p = match verdict {
+            Verdict::Probability { yes, .. } => Some(yes),
+            Verdict::Missing { .. } => None,
+        };
+        answers[i].insert(proposition, p);
+        Ok(())
+    })?;
+    Ok(answers)
+}
+
 /// Write what the prompts want and the file lacks. `write` makes a text of each draft, or none where a draft is too long for the model;
 /// texts that the grader does not find as wanted are written again. Each completion is in the file as soon as it is known; whatever stops
 /// this, the next call goes on there. `progress` is told after each round what was made, and says whether to go on.
@@ -384,32 +418,7 @@ pub fn synthesise(
         let texts = write(&drafts)?;
         let mut again = Vec::new();
         let round: Vec<(Open, Option<String>)> = round.into_iter().rev().zip(texts).collect();
-        let items: Vec<Item> = round
-            .iter()
-            .map(|(open, text)| Item {
-                prompt: open.prompt.prompt.clone(),
-                completion: text.clone().unwrap_or_default(),
-            })
-            .collect();
-        let (mut questions, mut places) = (Vec::new(), Vec::new());
-        for (i, ((open, text), item)) in round.iter().zip(&items).enumerate() {
-            if text.as_ref().is_some_and(|text| !text.trim().is_empty()) {
-                for proposition in open.wanted.asked(policy, open.response) {
-                    questions.push(Question { item, proposition });
-                    places.push((i, proposition));
-                }
-            }
-        }
-        let mut answers: Vec<BTreeMap<usize, Option<f64>>> = vec![BTreeMap::new(); round.len()];
-        grader.grade(policy, &questions, &mut |question, verdict| {
-            let (i, proposition) = places[question];
-            let p = match verdict {
-                Verdict::Probability { yes, .. } => Some(yes),
-                Verdict::Missing { .. } => None,
-            };
-            answers[i].insert(proposition, p);
-            Ok(())
-        })?;
+        let answers = graded(policy, &round, grader)?;
         for ((mut open, text), answers) in round.into_iter().zip(answers) {
             made.texts += usize::from(text.is_some());
             open.tried += 1;
@@ -551,8 +560,10 @@ impl Journal {
         if let Err(error) = log.file.write_all(&line).and_then(|()| log.file.sync_data()) {
             // The error that matters is the first one; what is left of the line is cut off when the file is next opened.
             let _ = log.cut();
-            let what =
-                format!("{error}; {} completions are whole, and the same command goes on from there", self.rows.len());
+            let what = format!(
+                "{error}; {} completions are finished, and the same command goes on from there",
+                self.rows.len()
+            );
             return Err(std::io::Error::new(error.kind(), what).into());
         }
         log.length += line.len() as u64;
