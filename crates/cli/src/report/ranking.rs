@@ -68,7 +68,7 @@ fn verdict(ranking: &Ranking) -> String {
 
 /// `3.5 %`.
 fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
+    format!("{:.1}\u{a0}%", 100.0 * share)
 }
 
 /// `3.5 % [1.2, 6.8]`; one prompt has no interval.
