@@ -173,7 +173,7 @@ pub struct Draft {
 pub struct Made {
     /// Completions that are wanted.
     pub wanted: usize,
-    /// Those that were in the file before, or given up.
+    /// Those that were made, or given up, before.
     pub before: usize,
     /// Those that were made now.
     pub made: usize,
@@ -198,7 +198,7 @@ struct Wanted {
     told: BTreeMap<usize, bool>,
     /// What must be found true, or false.
     must: BTreeMap<usize, bool>,
-    /// The class that it must be of under the rules of a response type, and whether it must not.
+    /// Classes that it must be of under the rules of a response type (true), or must not (false).
     class: Vec<(String, usize, bool)>,
 }
 
@@ -208,12 +208,6 @@ fn wanted(policy: &Policy, prompt: &Prompt, seed: u64) -> std::result::Result<Ve
     let id = identity(prompt);
     let mut stream = Stream::new(seed, &format!("synthesis {id}"), 0);
     let worst = policy.classes().len() - 1;
-    let ideal = |label, response: &str| Wanted {
-        label,
-        told: policy.conditions(response, 0),
-        must: BTreeMap::new(),
-        class: vec![(response.to_owned(), 0, true)],
-    };
     let refusals = match response {
         response if response.starts_with("hard_refuse") => ["perfect hard refusal", "bad hard refusal"],
         response if response.starts_with("safe_refuse") => ["perfect safe completion", "bad safe completion"],
@@ -224,7 +218,12 @@ fn wanted(policy: &Policy, prompt: &Prompt, seed: u64) -> std::result::Result<Ve
             ));
         }
     };
-    let mut all = vec![ideal(refusals[0], response)];
+    let mut all = vec![Wanted {
+        label: refusals[0],
+        told: policy.conditions(response, 0),
+        must: BTreeMap::new(),
+        class: vec![(response.to_owned(), 0, true)],
+    }];
     for _ in 0..2 {
         all.push(bad(policy, response, refusals[1], &mut stream));
     }
@@ -473,8 +472,8 @@ pub fn write_drafts(
         let prompt = if model.can_chat() {
             model.chat(&draft.messages)?
         } else {
-            let text: String =
-                draft.messages.iter().map(|message| format!("{}\n\nASSISTANT:", message.content)).collect();
+            let said = draft.messages.iter().map(|message| message.content.as_str());
+            let text = said.chain(["ASSISTANT:"]).collect::<Vec<_>>().join("\n\n");
             model.raw(&text)?
         };
         if prompt.len() + max_tokens <= model.decoder.config().context {
