@@ -70,6 +70,14 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// Weights that cannot be meant, or belong to something else.
+    #[error("these weights cannot be used: {what}\nin {path}")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// A file of patterns that cannot be meant.
     #[error("these patterns cannot be used: {what}\nin {path}")]
     Patterns {

@@ -6,6 +6,7 @@ use tony_deep::decoder::{Decoder, ModelFile, Value};
 
 use crate::constrain::Grammars;
 use crate::learn::Learner;
+use crate::identity::sha256;
 use crate::tokenizer::read_json;
 use crate::{ChatTemplate, Error, Message, Result, Tokenizer};
 
@@ -53,6 +54,11 @@ impl Model {
     /// Where it came from.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// SHA-256 of its files, in hexadecimal digits.
+    pub fn hash(&self) -> Result<String> {
+        sha256(&self.path)
     }
 
     /// Tokens of a conversation, with the beginning of an answer.

@@ -2,7 +2,10 @@
 
 mod classes;
 mod eval;
+mod fit;
 mod grade;
+mod report;
+mod synth;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -28,6 +31,9 @@ enum What {
     Classes(classes::Args),
     Grade(grade::Args),
     Eval(eval::Args),
+    Fit(fit::Args),
+    Report(report::Args),
+    Synth(synth::Args),
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
@@ -35,6 +41,9 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         What::Classes(args) => classes::run(args, common),
         What::Grade(args) => grade::run(args, common),
         What::Eval(args) => eval::run(args, common),
+        What::Fit(args) => fit::run(args, common),
+        What::Report(args) => report::run(args, common),
+        What::Synth(args) => synth::run(args, common),
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`RunReport::from_folder`] gathers what a run folder holds, [`run_report`] makes its page.
 //! - [`Comparison::new`] compares runs, its JSON is what `tony compare --json` prints, [`compare_report`] makes its page.
 //! - [`reproduction`] shows the claims of a paper beside what was measured.
+//! - `ranking_report` shows how well rule-based rewards rank completions.
 //! - [`replay_page`] shows recorded episodes alone.
 
 mod chart;
@@ -17,6 +18,8 @@ mod few_shot;
 mod folder;
 mod html;
 mod options;
+#[cfg(feature = "lm")]
+mod ranking;
 mod replay;
 mod reproduction;
 mod run;
@@ -27,6 +30,8 @@ pub use compare::{Comparison, caution, compare_report};
 #[cfg(feature = "meta")]
 pub use few_shot::few_shot_report;
 pub use options::{Traces, Watched};
+#[cfg(feature = "lm")]
+pub use ranking::ranking_report;
 pub use replay::replay_page;
 pub use reproduction::{Reproduction, reproduction};
 pub use run::{is_metric, metrics, run_report};

@@ -1,11 +1,13 @@
 //! The policy: propositions about a completion, and the class that they make it, for each kind of answer that a request should get.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tony_run::nearest;
 
+use crate::identity::hex;
 use crate::{Error, Result};
 
 type Conditions = BTreeMap<String, bool>;
@@ -41,6 +43,7 @@ enum Proposition {
 /// A policy, resolved: every name that it uses is there, nothing is defined by itself, and no completion can be of two classes.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    hash: String,
     template: String,
     /// Names of simple propositions in alphabetical order, and their questions.
     simple: Vec<(String, String)>,
@@ -108,6 +111,7 @@ impl Policy {
         }
         let (derived, names) = (resolver.rules, resolver.done);
         let policy = Self {
+            hash: hex(Sha256::new_with_prefix(text)),
             derived,
             names: names.into_iter().map(|(name, number)| (name.to_owned(), number)).collect(),
             rules,
@@ -117,6 +121,11 @@ impl Policy {
         };
         policy.check_overlap()?;
         Ok(policy)
+    }
+
+    /// SHA-256 of the file, in hexadecimal digits.
+    pub fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// Names of the simple propositions, in alphabetical order: those that graders answer.
@@ -174,6 +183,43 @@ impl Policy {
             rest = &rest[at + slot.len()..];
         }
         text + rest
+    }
+
+    /// The simple propositions that the rules of a response type look at, by number, in order.
+    ///
+    /// # Panics
+    /// Panics if there is no such response type.
+    pub fn used(&self, response: &str) -> Vec<usize> {
+        let mut used = BTreeSet::new();
+        self.rules[response].iter().for_each(|rule| self.collect(rule, &mut used));
+        used.into_iter().collect()
+    }
+
+    fn collect(&self, rule: &Rule, used: &mut BTreeSet<usize>) {
+        for (proposition, _) in rule {
+            match proposition {
+                Proposition::Simple(i) => drop(used.insert(*i)),
+                Proposition::Derived(i) => self.collect(&self.derived[*i], used),
+            }
+        }
+    }
+
+    /// The simple propositions whose truth values are the same in all completions of a class, as far as its rule is a conjunction.
+    ///
+    /// # Panics
+    /// Panics if there is no such response type or class.
+    pub fn conditions(&self, response: &str, class: usize) -> BTreeMap<usize, bool> {
+        let (mut conditions, mut open) = (BTreeMap::new(), vec![&self.rules[response][class]]);
+        while let Some(rule) = open.pop() {
+            for (proposition, wanted) in rule {
+                match proposition {
+                    Proposition::Simple(i) => drop(conditions.insert(*i, *wanted)),
+                    Proposition::Derived(i) if *wanted => open.push(&self.derived[*i]),
+                    Proposition::Derived(_) => {}
+                }
+            }
+        }
+        conditions
     }
 
     /// Whether there is a proposition of this name, simple or derived.
