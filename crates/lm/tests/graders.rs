@@ -136,9 +136,18 @@ fn what_a_model_cannot_be_asked_is_missing() {
     let verdicts = all(&mut grader, &[item("hello", &"a".repeat(200)), item("hello", "yes")]);
     for verdict in &verdicts[0] {
         let Verdict::Missing { why } = verdict else { panic!("{verdict:?}") };
-        assert!(why.contains("tokens, and the model takes 400"), "{why}");
+        assert!(why.contains("tokens, and the model takes 1 to 400"), "{why}");
     }
     assert!(verdicts[1].iter().all(|verdict| verdict.yes().is_some()));
+    // A chat template that says nothing at all, of the same length as the other.
+    let bytes = answering(Family::Llama, 1024);
+    let begin = bytes.windows(4).position(|window| window == b"{% f").unwrap();
+    let end = bytes.windows(5).rposition(|window| window == b"bot:{").unwrap() + "bot:{% endif %}".len();
+    let silent = format!("{{#{}#}}", " ".repeat(end - begin - 4));
+    let path = folder.path().join("silent.gguf");
+    std::fs::write(&path, [&bytes[..begin], silent.as_bytes(), &bytes[end..]].concat()).unwrap();
+    let verdicts = all(&mut LocalGrader::open(&path, Wording::Brief).unwrap(), &[item("hello", "yes")]);
+    assert!(verdicts[0].iter().all(|v| matches!(v, Verdict::Missing { why } if why.contains("has 0 tokens"))));
     let path = folder.path().join("dumb.gguf");
     std::fs::write(&path, Tiny::with_vocabulary(Family::Llama, 262).gguf(&by_bytes())).unwrap();
     let error = LocalGrader::open(&path, Wording::Brief).unwrap_err().to_string();

@@ -123,11 +123,11 @@ impl LocalGrader {
         let mut asked = Vec::new();
         for (place, question) in questions.iter().enumerate() {
             let tokens = self.tokens(policy, question)?;
-            if tokens.len() <= context {
+            if (1..=context).contains(&tokens.len()) {
                 asked.push((place, tokens));
             } else {
-                // A part of a conversation is another conversation, so none is judged in its place.
-                let why = format!("the question has {} tokens, and the model takes {context}", tokens.len());
+                // A part of a conversation is another conversation, so none is judged in its place. None is left by a template that says nothing.
+                let why = format!("the question has {} tokens, and the model takes 1 to {context}", tokens.len());
                 each(place, Verdict::Missing { why })?;
             }
         }
