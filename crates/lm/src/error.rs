@@ -35,6 +35,17 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// Trained heads that cannot be read, or do not belong to what they are used with.
+    #[error("these heads cannot be used: {what}\nin {path}")]
+    Heads {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// What this program stores cannot be stored or read back.
+    #[error(transparent)]
+    Run(#[from] tony_run::Error),
     /// A line of a data file that cannot be read.
     #[error("this data cannot be read: {what}\nin {path}:{line}")]
     Data {
@@ -74,6 +85,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoTemplate { .. } => Some("tony generate MODEL --raw --prompt TEXT".to_owned()),
+            Self::Heads { .. } => {
+                Some("tony rbr heads --policy FILE --data FILE --encoder minilm --out FILE".to_owned())
+            }
+            Self::Run(error) => error.hint(),
             Self::Invalid { hint, .. } => Some(hint.clone()),
             _ => None,
         }

@@ -9,7 +9,9 @@
 
 mod catalogue;
 mod chat;
+mod embedder;
 mod error;
+mod identity;
 mod jsonl;
 mod model;
 pub mod rbr;
@@ -20,6 +22,7 @@ mod writer;
 
 pub use catalogue::{Listed, MODELS};
 pub use chat::{ChatTemplate, Message};
+pub use embedder::Embedder;
 pub use error::{Error, Result};
 pub use model::Model;
 pub use sample::{Choice, Sampling, most_likely};
