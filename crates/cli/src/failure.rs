@@ -189,9 +189,12 @@ impl From<tony_lm::Error> for Failure {
         let hint = error.hint();
         let failure = match error {
             Error::Io(error) | Error::Deep(tony_lm::DeepError::Io(error)) => return error.into(),
+            Error::Run(error) => return error.into(),
             Error::Invalid { .. } => Self::usage("invalid", error),
+            Error::Heads { .. } => Self::from_text("bad_heads", Code::Usage, &error.to_string()),
             Error::NonFinite { .. } => Self::from_text("not_finite", Code::Failed, &error.to_string()),
             Error::Policy { .. } => Self::from_text("bad_policy", Code::Usage, &error.to_string()),
+            Error::Patterns { .. } => Self::from_text("bad_patterns", Code::Usage, &error.to_string()),
             Error::Data { .. } => Self::from_text("bad_data", Code::Usage, &error.to_string()),
             Error::NoTemplate { .. } => Self::from_text("no_template", Code::Usage, &error.to_string()),
             other => Self::from_text("bad_model", Code::Failed, &other.to_string()),

@@ -43,6 +43,14 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// A file of patterns that cannot be meant.
+    #[error("these patterns cannot be used: {what}\nin {path}")]
+    Patterns {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// What this program stores cannot be stored or read back.
     #[error(transparent)]
     Run(#[from] tony_run::Error),

@@ -24,7 +24,7 @@ const VERSION: u32 = 1;
 /// Sentences of a completion at most; the last one of a longer text is all that is left of it.
 const SENTENCES: usize = 64;
 /// Tokens that a language model reads: the last ones of a conversation, and the first ones of a completion.
-const READ: [usize; 2] = [384, 640];
+const READ: [usize; 2] = [256, 384];
 
 impl Features {
     /// From the folder of an encoder of the BERT family, or from a language model's file or folder.
@@ -61,7 +61,8 @@ impl Features {
     /// loss on the gold training data fell from 0.263 to 0.241, with all of these to 0.236.
     ///
     /// Of a language model, halfway through its layers: the mean and the largest of what the completion's tokens have come to, number by
-    /// number, and what the last of them has, the conversation before it being read, too.
+    /// number, and what the last of them has, the conversation before it being read, too. Of layers 6, 10, 15 and 20 of `SmolLM2`-135M's 30,
+    /// the 15th had the smallest cross-validated log loss (0.228, 0.218, 0.215, 0.216).
     pub fn of(&self, item: &Item) -> Result<Vec<f32>> {
         match &self.source {
             Source::Encoder(embedder) => of_texts(embedder, item),

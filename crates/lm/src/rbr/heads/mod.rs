@@ -39,7 +39,7 @@ pub struct Training {
 }
 
 /// Heads for the propositions of a policy.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Heads {
     about: About,
     /// Means and scales that were taken out of the numbers.
@@ -55,7 +55,7 @@ pub struct Heads {
 }
 
 /// What the file says in words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct About {
     /// Which weights made which numbers.
     features: String,
@@ -171,6 +171,11 @@ impl Heads {
         &self.about.encoder
     }
 
+    /// SHA-256 of the file that they are: equal heads have equal ones.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
     /// What heads that did not see it say of an item that these were trained on.
     pub fn held_out(&self, item: &Item) -> Option<Vec<Verdict>> {
         let (row, count) = (self.items.get(&fingerprint(item))?, self.about.heads.len());
@@ -253,9 +258,8 @@ pub struct HeadsGrader {
 }
 
 impl HeadsGrader {
-    /// Read heads from a file; `features` must be what they were trained on.
-    pub fn open(path: &Path, features: Features) -> Result<Self> {
-        let heads = Heads::load(path)?;
+    /// Heads that were read from `path`; `features` must be what they were trained on.
+    pub fn new(path: &Path, heads: Heads, features: Features) -> Result<Self> {
         let bad = |what: String| Error::Heads { path: path.to_owned(), what };
         if features.identity() != heads.about.features {
             let (theirs, given) = (&heads.about.features, features.identity());
