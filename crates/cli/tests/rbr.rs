@@ -255,6 +255,11 @@ fn bad_input_is_told_with_its_place() {
         2,
         &["neither `response_type` nor `label`", "in data.jsonl"],
     );
+    refused(
+        "eval --policy policy.yaml --data data.jsonl --grader labels --tune data.jsonl",
+        2,
+        &["labels have no thresholds to tune", "try: leave --tune out"],
+    );
     write("kept.jsonl", b"{\"key\": 3}\n");
     refused(
         &format!("{grade} --grader regex:patterns.yaml --cache kept.jsonl"),

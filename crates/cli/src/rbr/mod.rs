@@ -143,20 +143,26 @@ impl Grading {
         )
     }
 
-    /// Thresholds, from the rows to tune on, which must have labels.
-    fn thresholds(&self, policy: &Policy, grader: &mut dyn Grader) -> Result<Vec<f64>> {
-        let Some(path) = &self.tune else { return Ok(vec![THRESHOLD; policy.propositions().count()]) };
+    /// The rows to tune on, which must have labels.
+    fn tuning(&self, policy: &Policy) -> Result<Option<Vec<Case>>> {
+        let Some(path) = &self.tune else { return Ok(None) };
         let cases = Case::read(policy, path)?;
         if cases.iter().all(|case| case.labels.iter().all(Option::is_none)) {
             let what = "these rows have no `propositions`, so no thresholds can be chosen on them";
             return Err(Failure::usage("no_labels", what).at(format!("in {}", path.display())));
         }
-        let verdicts = grade_all(policy, grader, &cases, "to tune on")?;
+        Ok(Some(cases))
+    }
+
+    /// Thresholds of the propositions, chosen on the rows to tune on.
+    fn thresholds(&self, policy: &Policy, grader: &mut dyn Grader, tuning: Option<&[Case]>) -> Result<Vec<f64>> {
+        let Some(cases) = tuning else { return Ok(vec![THRESHOLD; policy.propositions().count()]) };
+        let verdicts = grade_all(policy, grader, cases, "completions to tune on")?;
         let aim = match self.tune_for {
             TuneFor::Balanced => Aim::Balanced,
             TuneFor::Accuracy => Aim::Accuracy,
         };
-        Ok(thresholds(policy, &cases, &verdicts, aim))
+        Ok(thresholds(policy, cases, &verdicts, aim))
     }
 }
 
@@ -171,7 +177,7 @@ fn grade_all(policy: &Policy, grader: &mut dyn Grader, cases: &[Case], what: &st
         if seconds - told >= EVERY {
             told = seconds;
             let left = console::duration(seconds / done as f64 * (cases.len() - done) as f64);
-            console::note(format!("graded {done} of {} completions {what}, {left} left", cases.len()));
+            console::note(format!("graded {done} of {} {what}, {left} left", cases.len()));
         }
         Ok(())
     })?;

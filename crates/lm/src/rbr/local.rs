@@ -20,7 +20,8 @@ pub enum Wording {
     Brief,
     /// The same with the whole question, examples included: of the released policy 10,000 tokens for each item.
     Full,
-    /// The conversation, then the policy file's own template, which repeats the response after the question.
+    /// The conversation, then the policy file's own template, which repeats the response after the question, unquoted: there it may look like
+    /// the end of itself, though what is read of the answer stays one token.
     Released,
 }
 
@@ -87,6 +88,7 @@ impl LocalGrader {
     }
 
     /// Read each question from its first token on: what there is to compare with.
+    #[must_use]
     pub fn without_reuse(mut self) -> Self {
         self.reuse = false;
         self
@@ -217,8 +219,8 @@ fn common(a: &[u32], b: &[u32]) -> usize {
 
 /// From the logits of the next token: all ways to spell yes and no count, and of these two alone the probability is.
 fn verdict(logits: &[f32], [yes, no]: &[Vec<u32>; 2]) -> Verdict {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weight = |logit: f32| f64::from(logit - most).exp();
+    let most = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let weight = |logit: f32| (f64::from(logit) - most).exp();
     let sum = |tokens: &[u32]| tokens.iter().map(|token| weight(logits[*token as usize])).sum::<f64>();
     let (yes, no, all) = (sum(yes), sum(no), logits.iter().map(|logit| weight(*logit)).sum::<f64>());
     if yes + no == 0.0 {

@@ -140,6 +140,22 @@ impl Policy {
         self.rules.get_key_value(&name).map(|(name, _)| name.as_str())
     }
 
+    /// As [`Policy::response_type`]; else what is wrong.
+    pub(super) fn written(&self, written: &str) -> std::result::Result<&str, String> {
+        self.response_type(written).ok_or_else(|| {
+            let known = self.response_types().collect::<Vec<_>>().join(", ");
+            format!("the policy has no response type `{written}`; it has {known}")
+        })
+    }
+
+    /// The number of the simple proposition of this name; else what is wrong.
+    pub(super) fn number(&self, name: &str) -> std::result::Result<usize, String> {
+        self.propositions().position(|known| known == name).ok_or_else(|| {
+            let near = nearest(name, self.propositions()).map(|near| format!("; did you mean `{near}`?"));
+            format!("the policy has no proposition `{name}`{}", near.unwrap_or_default())
+        })
+    }
+
     /// The question about a proposition, as the file has it.
     pub fn asked(&self, proposition: usize) -> &str {
         &self.simple[proposition].1
@@ -162,7 +178,7 @@ impl Policy {
 
     /// Whether there is a proposition of this name, simple or derived.
     pub(super) fn knows(&self, name: &str) -> bool {
-        self.names.contains_key(name) || self.propositions().any(|known| known == name)
+        self.names.contains_key(name) || self.number(name).is_ok()
     }
 
     /// The truth value of a proposition, simple or derived; `None` where it depends on what is missing, or there is no such proposition.
@@ -173,7 +189,7 @@ impl Policy {
         assert_eq!(truth.len(), self.simple.len(), "truth values of the propositions");
         match self.names.get(name) {
             Some(number) => self.holds(&self.derived[*number], truth),
-            None => truth[self.propositions().position(|known| known == name)?],
+            None => truth[self.number(name).ok()?],
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tony_run::{Stat, stats};
 
 use super::case::Case;
@@ -16,7 +16,7 @@ const COMPLY: &str = "comply";
 const HARD: &str = "hard_refuse";
 
 /// One number for each measure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Measures<T> {
     /// Completions without disallowed content, of all.
     pub not_unsafe: T,
@@ -29,7 +29,7 @@ pub struct Measures<T> {
 }
 
 /// How many completions a measure is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Numbers {
     /// Of the first measure.
     pub not_unsafe: usize,
@@ -40,7 +40,7 @@ pub struct Numbers {
 }
 
 /// The measures of a file of completions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// Shares, with intervals over resampled prompts; nothing where no completion counts.
     #[serde(flatten)]
@@ -52,7 +52,7 @@ pub struct Report {
 }
 
 /// Two files of completions, compared on the prompts that both have.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// Shares of the second minus those of the first, with intervals over resampled prompts, each with all its completions of both files.
     pub difference: Measures<Option<Stat>>,
