@@ -183,7 +183,11 @@ impl Heads {
     }
 
     /// What an item's numbers mean, proposition by proposition.
-    fn verdicts(&self, numbers: &[f32]) -> Vec<Verdict> {
+    ///
+    /// # Panics
+    /// Panics if there are not as many numbers as these heads were trained on.
+    pub fn verdicts(&self, numbers: &[f32]) -> Vec<Verdict> {
+        assert_eq!(numbers.len(), self.mean.len(), "numbers of an item");
         let row = standardise(numbers, &self.mean, &self.scale);
         let weights = self.weights.chunks_exact(row.len() + 1);
         let answer = |(head, weights): (&Head, &[f64])| match head.answer {
