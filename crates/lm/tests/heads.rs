@@ -206,7 +206,7 @@ fn odd_items_stay_items() {
     assert!(few.unwrap_err().to_string().contains("cannot be trained on 0 rows"));
 }
 
-/// Heads on MiniLM, trained on a part of the gold data, know more of another part than its most frequent labels do.
+/// Heads on `MiniLM`, trained on a part of the gold data, know more of another part than its most frequent labels do.
 #[test]
 fn minilm_heads_beat_the_majority_on_gold() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/rbr");
@@ -227,7 +227,7 @@ fn minilm_heads_beat_the_majority_on_gold() {
     assert!(accuracy > majority + 0.02, "{accuracy} {majority}");
 }
 
-/// MiniLM, where it was fetched.
+/// `MiniLM`, where it was fetched.
 fn minilm() -> Option<Embedder> {
     match Listed::find("minilm").unwrap().locate() {
         Ok(folder) => Some(Embedder::open(&folder).unwrap()),
