@@ -121,7 +121,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         }
         #[cfg(feature = "lm")]
         What::Grader { model, policy, data, wording, items, threads } => {
-            let path = crate::generate::find_model(model)?;
+            let path = tony_lm::find_model(model)?;
             let policy = tony_lm::rbr::Policy::read(policy)?;
             let mut cases = tony_lm::rbr::Case::read(&policy, data)?;
             cases.truncate(items.get());

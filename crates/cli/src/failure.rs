@@ -198,6 +198,7 @@ impl From<tony_lm::Error> for Failure {
             }
             Error::NonFiniteStep { .. } => Self::failed("not_finite", error),
             Error::Invalid { .. } => Self::usage("invalid", error),
+            Error::Heads { .. } => Self::from_text("bad_heads", Code::Usage, &error.to_string()),
             Error::NonFinite { .. } => Self::from_text("not_finite", Code::Failed, &error.to_string()),
             Error::Policy { .. } => Self::from_text("bad_policy", Code::Usage, &error.to_string()),
             Error::Weights { .. } => Self::from_text("bad_weights", Code::Usage, &error.to_string()),

@@ -439,3 +439,40 @@ fn a_full_disk_costs_a_synthesis_nothing() {
     place.tony(&format!("{SYNTH} --out whole.jsonl")).works();
     assert_eq!(rows, sorted(&place, "whole.jsonl"));
 }
+
+#[test]
+fn heads_are_trained_saved_and_asked() {
+    let place = place();
+    fs::write(place.path().join("train.jsonl"), rows(40)).unwrap();
+    let train = "rbr heads --policy policy.yaml --data train.jsonl --encoder tiny.gguf --out heads.safetensors";
+    let object = place.tony(&format!("{train} --json")).works().json();
+    assert_eq!((&object["rows"], &object["out"]), (&json!(40), &json!("heads.safetensors")));
+    assert!(object["items_per_hour"].as_f64().unwrap() > 0.0 && object["seconds"]["fitting"].is_number());
+    let heads = object["heads"].as_array().unwrap();
+    assert_eq!((&heads[0]["name"], &heads[0]["answer"]), (&json!("asks"), &json!({"base_rate": 1.0 / 42.0})));
+    assert!(heads[2]["answer"]["trained"]["l2"].is_number(), "{heads:?}");
+    assert_eq!(object["propositions"].as_array().unwrap().len(), 3);
+    // From another folder, too: the model is found again.
+    fs::create_dir(place.path().join("elsewhere")).unwrap();
+    fs::rename(place.path().join("heads.safetensors"), place.path().join("elsewhere/h")).unwrap();
+    let graded = place.tony(&format!("{GRADE} --grader heads:elsewhere/h --tune train.jsonl --json")).works().json();
+    assert_eq!((&graded["rows"], &graded["missing"]), (&json!(8), &json!(0)));
+    assert!(graded["grader"].as_str().unwrap().starts_with("heads:"));
+    let table = place.tony(train);
+    let text = &table.works().stdout;
+    assert!(text.contains("too few labels of one kind") && text.contains("held out: accuracy"), "{text}");
+
+    place.tony(&format!("{GRADE} --grader heads:nowhere")).fails(1, &["nowhere"]);
+    let whole = fs::read(place.path().join("elsewhere/h")).unwrap();
+    fs::write(place.path().join("cut"), &whole[..whole.len() - 9]).unwrap();
+    let cut = ["these heads cannot be used", "not a whole safetensors file", "in cut", "try: tony rbr heads"];
+    place.tony(&format!("{GRADE} --grader heads:cut")).fails(2, &cut);
+    fs::write(place.path().join("policy.yaml"), POLICY.replace("asks", "begs")).unwrap();
+    fs::write(place.path().join("data.jsonl"), rows(8).replace("asks", "begs")).unwrap();
+    place
+        .tony(&format!("{GRADE} --grader heads:elsewhere/h"))
+        .fails(2, &["they are of another policy: only one of the two has `begs`"]);
+    let unlabelled = rows(2).replace("propositions", "others");
+    fs::write(place.path().join("train.jsonl"), unlabelled).unwrap();
+    place.tony(train).fails(2, &["these rows have no `propositions`"]);
+}

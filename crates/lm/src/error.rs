@@ -78,6 +78,14 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// Trained heads that cannot be read, or do not belong to what they are used with.
+    #[error("these heads cannot be used: {what}\nin {path}")]
+    Heads {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// A file of patterns that cannot be meant.
     #[error("these patterns cannot be used: {what}\nin {path}")]
     Patterns {
@@ -125,6 +133,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoTemplate { .. } => Some("tony generate MODEL --raw --prompt TEXT".to_owned()),
+            Self::Heads { .. } => {
+                Some("tony rbr heads --policy FILE --data FILE --encoder minilm --out FILE".to_owned())
+            }
+            Self::Run(error) => error.hint(),
             Self::Invalid { hint, .. } => Some(hint.clone()),
             Self::NonFiniteStep { .. } => Some("set lr lower, and start a new run".to_owned()),
             _ => None,

@@ -10,6 +10,7 @@
 mod catalogue;
 mod chat;
 mod constrain;
+mod embedder;
 mod error;
 mod export;
 mod identity;
@@ -25,6 +26,7 @@ mod writer;
 pub use catalogue::{Listed, MODELS, find_model};
 pub use chat::{ChatTemplate, Message};
 pub use constrain::Constraint;
+pub use embedder::Embedder;
 pub use error::{Error, Result};
 pub use export::export;
 pub use model::Model;

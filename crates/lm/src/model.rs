@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use tony_deep::decoder::{Decoder, ModelFile, Value};
 
 use crate::constrain::Grammars;
-use crate::learn::Learner;
 use crate::identity::sha256;
+use crate::learn::Learner;
 use crate::tokenizer::read_json;
 use crate::{ChatTemplate, Error, Message, Result, Tokenizer};
 

@@ -131,7 +131,16 @@ fn a_run_is_a_model_that_says_what_it_learned() {
     let learned = Model::open(&run).unwrap();
     let prompt = learned.chat(&[tony_lm::Message { role: "user".into(), content: "say".into() }]).unwrap();
     let mut writer = Writer::new(&learned, 1);
-    writer.add(Request { prompt, max_tokens: 20, sampling: Sampling::default(), seed: 0, stops: Vec::new() }).unwrap();
+    writer
+        .add(Request {
+            prompt,
+            max_tokens: 20,
+            sampling: Sampling::default(),
+            seed: 0,
+            stops: Vec::new(),
+            constraint: None,
+        })
+        .unwrap();
     let mut said = String::new();
     while writer.pending() > 0 {
         said.extend(writer.step().unwrap().iter().map(|event| &*event.text));

@@ -288,8 +288,7 @@ fn logits_that_are_no_numbers_are_never_drawn_from() {
 /// forward pass of the dequantised weights, confirmed by llama.cpp; here its tokens, and the five largest logits of the first).
 #[test]
 fn smollm2_continues_as_recorded() {
-    let environment = tony_fetch::Environment::of_process();
-    let path = match MODELS[0].file.locate(&environment, false, false, &mut |line| println!("{line}")) {
+    let path = match MODELS[0].fetch(false, false, &mut |line| println!("{line}")) {
         Ok(path) => path,
         Err(error) => {
             println!("skipped: {error}");

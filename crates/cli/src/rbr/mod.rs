@@ -4,6 +4,7 @@ mod classes;
 mod eval;
 mod fit;
 mod grade;
+mod heads;
 mod report;
 mod synth;
 
@@ -12,12 +13,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tony_lm::rbr::{
-    Aim, Cached, Case, Grader, LocalGrader, PatternGrader, Policy, THRESHOLD, Verdict, Wording, thresholds,
+    Aim, Cached, Case, Features, Grader, Heads, HeadsGrader, LocalGrader, PatternGrader, Policy, THRESHOLD, Verdict,
+    Wording, thresholds,
 };
 use tony_run::nearest;
 
 use crate::failure::{Code, Failure, Result};
-use crate::{Common, console, generate};
+use crate::{Common, console};
 
 /// Rule-based rewards: a policy in a file, and what it says of completions.
 #[derive(clap::Args)]
@@ -34,6 +36,7 @@ enum What {
     Fit(fit::Args),
     Report(report::Args),
     Synth(synth::Args),
+    Heads(heads::Args),
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
@@ -44,6 +47,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         What::Fit(args) => fit::run(args, common),
         What::Report(args) => report::run(args, common),
         What::Synth(args) => synth::run(args, common),
+        What::Heads(args) => heads::run(args, common),
     }
 }
 
@@ -53,11 +57,10 @@ struct Grading {
     /// The policy.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
-    /// `regex`, `regex:FILE`, `lm:MODEL`, or a MODEL.
+    /// `regex`, `regex:FILE`, `heads:FILE`, `lm:MODEL`, or a MODEL.
     ///
     /// `regex` is a built-in set of patterns for the released policy, FILE one of your own: YAML, of each proposition `rules` (a list of
-    /// `{completion: REGEX, request: REGEX, yes: PROBABILITY}`, the first that fits decides) and `otherwise`. A MODEL is asked yes or no; see
-    /// `--wording`.
+    /// `{completion: REGEX, request: REGEX, yes: PROBABILITY}`, the first that fits decides) and `otherwise`. Heads are what `tony rbr heads` trained. A MODEL is asked yes or no; see `--wording`.
     #[arg(long, value_name = "G")]
     grader: String,
     /// Choose each proposition's threshold on these labelled rows [default: 0.5 for all].
@@ -109,7 +112,7 @@ impl AskedIn {
 }
 
 /// Kinds of graders, for the nearest name.
-const KINDS: [&str; 2] = ["regex", "lm"];
+const KINDS: [&str; 3] = ["regex", "heads", "lm"];
 
 impl Grading {
     /// The grader, with its cache.
@@ -117,11 +120,16 @@ impl Grading {
         let grader: Box<dyn Grader> = match self.grader.split_once(':').unwrap_or((&self.grader, "")) {
             ("regex", "") => Box::new(PatternGrader::built_in()?),
             ("regex", file) => Box::new(PatternGrader::read(Path::new(file), policy)?),
-            ("lm", model) => Box::new(LocalGrader::open(&generate::find_model(model)?, self.wording.wording())?),
-            _ => match generate::find_model(&self.grader) {
+            ("heads", file) => {
+                let (file, heads) = (Path::new(file), Heads::load(Path::new(file))?);
+                let features = Features::open(&tony_lm::find_model(heads.encoder())?)?;
+                Box::new(HeadsGrader::new(file, heads, features)?)
+            }
+            ("lm", model) => Box::new(LocalGrader::open(&tony_lm::find_model(model)?, self.wording.wording())?),
+            _ => match tony_lm::find_model(&self.grader) {
                 Ok(path) => Box::new(LocalGrader::open(&path, self.wording.wording())?),
-                Err(failure) if failure.kind() == "unknown_model" => return Err(self.unknown()),
-                Err(failure) => return Err(failure),
+                Err(tony_lm::Error::UnknownModel { .. }) => return Err(self.unknown()),
+                Err(error) => return Err(error.into()),
             },
         };
         Ok(match &self.cache {
@@ -132,7 +140,8 @@ impl Grading {
 
     fn unknown(&self) -> Failure {
         let name = &self.grader;
-        let what = format!("no grader is called `{name}`: graders are regex, regex:FILE, lm:MODEL, or a MODEL");
+        let what =
+            format!("no grader is called `{name}`: graders are regex, regex:FILE, heads:FILE, lm:MODEL, or a MODEL");
         let models = tony_lm::MODELS.iter().map(|model| model.name);
         Failure::unknown(
             "unknown_grader",

@@ -14,7 +14,7 @@ use tony_run::Control;
 use super::{EVERY, Grading};
 use crate::failure::{Code, Failure, Result};
 use crate::signals::Stop;
-use crate::{Common, console, generate, world};
+use crate::{Common, console, world};
 
 /// Completions of known kinds for prompts, written by a model and checked by a grader: what weights are fitted on.
 ///
@@ -75,7 +75,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     }
     let tuning = args.grading.tuning(&policy)?;
     let mut journal = Journal::open(&args.out)?;
-    let path = generate::find_model(&args.model)?;
+    let path = tony_lm::find_model(&args.model)?;
     let control = Arc::new(Control::default());
     let stop = Stop::install(Arc::clone(&control))?;
     let made = world::with_threads(args.grading.threads, |_| {

@@ -142,7 +142,28 @@ impl Decoder {
     /// # Panics
     /// Panics if a token is not in the vocabulary, or more logits are wanted than there are tokens.
     pub fn forward(&self, pieces: &mut [Piece]) -> Vec<f32> {
-        let mut last = Vec::new();
+        let mut last = [Vec::new()];
+        self.through(pieces, &[self.config.layers], &mut last);
+        self.logits(&last[0])
+    }
+
+    /// What tokens of texts have come to after some of the layers: for each of `layers` (layers run through, so 1 and more), rows of
+    /// [`Config::width`] numbers, text by text. Each text comes with how many of its last tokens are asked for. Layers behind the last that
+    /// is asked for are not run.
+    ///
+    /// # Panics
+    /// Panics if there is no such layer, and as [`Decoder::forward`].
+    pub fn states(&self, texts: &[(&[u32], usize)], layers: &[usize]) -> Vec<Vec<f32>> {
+        assert!(layers.iter().all(|layer| (1..=self.config.layers).contains(layer)), "layers {layers:?}");
+        let mut kept: Vec<Kept> = texts.iter().map(|_| self.begin()).collect();
+        let pieces = kept.iter_mut().zip(texts).map(|(kept, (tokens, wanted))| Piece { kept, tokens, wanted: *wanted });
+        let mut states = vec![Vec::new(); layers.len()];
+        self.through(&mut pieces.collect::<Vec<_>>(), layers, &mut states);
+        states
+    }
+
+    /// Run pieces through the layers that `layers` speak of; `states` gets what the wanted tokens have come to after each.
+    fn through(&self, pieces: &mut [Piece], layers: &[usize], states: &mut [Vec<f32>]) {
         let mut at = vec![0; pieces.len()];
         // Pieces in their order, cut so that no more than `TOGETHER` tokens run at once.
         let mut first = 0;
@@ -168,14 +189,13 @@ impl Decoder {
                     Piece { kept: &mut *piece.kept, tokens: &piece.tokens[cut], wanted }
                 })
                 .collect();
-            last.extend(self.run(&mut cut));
+            self.run(&mut cut, layers, states);
             first = end;
         }
-        self.logits(&last)
     }
 
-    /// All layers: what the tokens whose logits are wanted have come to.
-    fn run(&self, pieces: &mut [Piece]) -> Vec<f32> {
+    /// The layers that `layers` speak of, for tokens that run at once.
+    fn run(&self, pieces: &mut [Piece], layers: &[usize], states: &mut [Vec<f32>]) {
         let config = &self.config;
         let rows: usize = pieces.iter().map(|piece| piece.tokens.len()).sum();
         let mut x = vec![0.0; rows * config.width];
@@ -194,17 +214,18 @@ impl Decoder {
             self.angles(if used { &positions } else { &[] }, windowed)
         });
         let mut work = Work::new(config, rows);
-        for (i, layer) in self.layers.iter().enumerate() {
+        let most = layers.iter().copied().max().unwrap_or(0);
+        for (i, layer) in self.layers[..most].iter().enumerate() {
             let windowed = config.window_of(i) != usize::MAX;
             self.layer(layer, i, &mut x, &angles[usize::from(windowed)], pieces, &mut work);
+            for (_, states) in layers.iter().zip(&mut *states).filter(|(layer, _)| **layer == i + 1) {
+                let mut end = 0;
+                for piece in &*pieces {
+                    end += piece.tokens.len();
+                    states.extend_from_slice(&x[(end - piece.wanted) * config.width..end * config.width]);
+                }
+            }
         }
-        let mut wanted = Vec::new();
-        let mut end = 0;
-        for piece in pieces {
-            end += piece.tokens.len();
-            wanted.extend_from_slice(&x[(end - piece.wanted) * config.width..end * config.width]);
-        }
-        wanted
     }
 
     /// Cosines, then sines, of each position.

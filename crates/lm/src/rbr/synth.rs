@@ -477,7 +477,8 @@ pub fn write_drafts(
             model.raw(&text)?
         };
         if prompt.len() + max_tokens <= model.decoder.config().context {
-            let request = Request { prompt, max_tokens, sampling, seed: draft.seed, stops: Vec::new() };
+            let request =
+                Request { prompt, max_tokens, sampling, seed: draft.seed, stops: Vec::new(), constraint: None };
             places.insert(writer.add(request)?, i);
             texts[i] = Some(String::new());
         }
