@@ -122,13 +122,14 @@ fn a_group_shares_its_prompts() {
 /// A run of ragged episodes is counted in steps, and goes on from a checkpoint as if nothing had happened.
 #[test]
 fn a_resumed_run_of_whole_episodes_is_the_unbroken_one() {
-    for algorithm in ["ppo", "ppo-lag", "empi", "rloo", "grpo"] {
-        let settings: &[&str] = match algorithm {
-            "ppo-lag" => &["cost.limit=1"],
-            "empi" => &["gamma=0.9", "standardise=false"],
-            "rloo" => &["clip=0.2"],
-            _ => &[],
-        };
+    for (algorithm, settings) in [
+        ("ppo", &[][..]),
+        ("ppo", &["surprise=surprisal"]),
+        ("ppo-lag", &["cost.limit=1"]),
+        ("empi", &["gamma=0.9", "standardise=false"]),
+        ("rloo", &["clip=0.2"]),
+        ("grpo", &[]),
+    ] {
         let mut unbroken = trainer(algorithm, settings, &Reader::new());
         update(&mut unbroken, 6);
         let mut first = trainer(algorithm, settings, &Reader::new());
