@@ -216,9 +216,9 @@ impl Encoder {
             layer.after_attention.apply(&mut x, config.epsilon);
             Linear::apply_all([&layer.inner], &x, [&mut inner]);
             if config.tanh {
-                Gate::Gelu.apply(&mut inner, &ones)
+                Gate::Gelu.apply(&mut inner, &ones);
             } else {
-                gelu(&mut inner)
+                gelu(&mut inner);
             }
             Linear::apply_all([&layer.outer], &inner, [&mut result]);
             add(&mut x, &result);

@@ -62,7 +62,7 @@ fn write(folder: &Path, config: &Json, tensors: &Tensors) {
     std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> =
         tensors.iter().map(|(n, (s, x))| (n, s, x.iter().flat_map(|x| x.to_le_bytes()).collect())).collect();
-    let views = bytes.iter().map(|(n, s, b)| (n.as_str(), TensorView::new(Dtype::F32, s.to_vec(), b).unwrap()));
+    let views = bytes.iter().map(|(n, s, b)| (n.as_str(), TensorView::new(Dtype::F32, (*s).clone(), b).unwrap()));
     std::fs::write(folder.join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
 }
 

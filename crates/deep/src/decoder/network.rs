@@ -512,8 +512,8 @@ impl Network {
         let table = &leaves.ends[EMBEDDING].tensor;
         let mut rows = Vec::with_capacity(tokens.len() * width);
         for token in tokens {
-            let at = *token as usize;
-            rows.extend(numbers(table.clone().slice([at..at + 1]))?);
+            let row = *token as usize;
+            rows.extend(numbers(table.clone().narrow(0, row, 1))?);
         }
         Ok(matrix(rows, tokens.len()) * self.embedding_scale())
     }
@@ -592,7 +592,7 @@ impl Network {
         let mut row = vec![0.0_f32; padded];
         let mut slopes = Vec::new();
         for (start, targets) in (0..).step_by(TOGETHER).zip(targets.chunks(TOGETHER)) {
-            let states = states.clone().slice([start..start + targets.len()]);
+            let states = states.clone().narrow(0, start, targets.len());
             let mut logits = numbers(states.clone().matmul(output.tensor.clone().transpose()))?;
             for (i, (logits, target)) in logits.chunks_exact_mut(vocabulary).zip(targets).enumerate() {
                 row[..vocabulary].copy_from_slice(logits);

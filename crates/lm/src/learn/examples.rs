@@ -100,14 +100,13 @@ impl Learner {
             let bad = |what: &str| Error::Data { path: path.to_owned(), line, what: what.to_owned() };
             let prompt = prompt.map(|prompt| prompt.messages("user"));
             let of = |answer: Turns| -> Result<Example> {
-                let Example { tokens, .. } = match &prompt {
-                    Some(prompt) => self.answer(prompt, &answer.text())?,
-                    None => {
-                        let mut turns = dialogue(&answer.text()).ok_or_else(|| bad("a dialogue has no turns"))?;
-                        let last = turns.pop().filter(|turn| turn.role == "assistant");
-                        let last = last.ok_or_else(|| bad("a dialogue does not end with the assistant's turn"))?;
-                        self.answer(&turns, &last.content)?
-                    }
+                let Example { tokens, .. } = if let Some(prompt) = &prompt {
+                    self.answer(prompt, &answer.text())?
+                } else {
+                    let mut turns = dialogue(&answer.text()).ok_or_else(|| bad("a dialogue has no turns"))?;
+                    let last = turns.pop().filter(|turn| turn.role == "assistant");
+                    let last = last.ok_or_else(|| bad("a dialogue does not end with the assistant's turn"))?;
+                    self.answer(&turns, &last.content)?
                 };
                 Ok(Example { from: tokens.len() - 1, tokens })
             };

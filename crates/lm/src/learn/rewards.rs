@@ -85,10 +85,10 @@ pub struct Answer<'a> {
 impl Reward {
     /// All parts of a table of a task file, in the order of their names.
     pub fn all(path: &Path, parts: BTreeMap<String, Named>) -> Result<Vec<Self>> {
-        parts.into_iter().map(|(name, part)| Self::new(path, name, part)).collect()
+        parts.into_iter().map(|(name, part)| Self::new(path, name, &part)).collect()
     }
 
-    fn new(path: &Path, name: String, part: Named) -> Result<Self> {
+    fn new(path: &Path, name: String, part: &Named) -> Result<Self> {
         let bad = |what: String| Error::Task { path: path.to_owned(), what: format!("`{name}` {what}") };
         let pattern = part.pattern.as_deref().map(expression).transpose().map_err(&bad)?;
         let model = match (part.kind, &part.run) {
@@ -163,7 +163,7 @@ mod tests {
 
     fn part(kind: Kind, pattern: Option<&str>) -> Reward {
         let named = Named { kind, weight: 1.0, pattern: pattern.map(str::to_owned), run: None };
-        Reward::new(Path::new("task.toml"), "part".to_owned(), named).unwrap()
+        Reward::new(Path::new("task.toml"), "part".to_owned(), &named).unwrap()
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
         let lacking = part(Kind::Match, None).needs(&Truth::default()).unwrap_err();
         assert_eq!(lacking, "`part` needs the prompt's `answer`");
         let named = Named { kind: Kind::Pattern, weight: 1.0, pattern: Some("(".to_owned()), run: None };
-        let error = Reward::new(Path::new("task.toml"), "part".to_owned(), named).unwrap_err().to_string();
+        let error = Reward::new(Path::new("task.toml"), "part".to_owned(), &named).unwrap_err().to_string();
         assert!(error.contains("no regular expression") && error.contains("task.toml"), "{error}");
     }
 }

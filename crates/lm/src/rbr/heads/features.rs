@@ -15,8 +15,8 @@ pub struct Features {
 
 #[derive(Debug)]
 enum Source {
-    Encoder(Embedder),
-    Decoder(Model),
+    Encoder(Box<Embedder>),
+    Decoder(Box<Model>),
 }
 
 /// Changes with any line below, so that heads of other numbers are not taken for heads of these.
@@ -32,9 +32,9 @@ impl Features {
         let config = std::fs::read(path.join("config.json")).unwrap_or_default();
         let config = serde_json::from_slice::<serde_json::Value>(&config).unwrap_or_default();
         let source = if config["model_type"] == "bert" {
-            Source::Encoder(Embedder::open(path)?)
+            Source::Encoder(Box::new(Embedder::open(path)?))
         } else {
-            Source::Decoder(Model::open(path)?)
+            Source::Decoder(Box::new(Model::open(path)?))
         };
         let kind = if matches!(source, Source::Encoder(_)) { "encoder" } else { "decoder" };
         Ok(Self { identity: format!("{kind}-{VERSION}:{}", sha256(path)?), source })

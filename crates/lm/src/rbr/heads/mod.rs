@@ -107,6 +107,9 @@ const NOTE: &str = "heads";
 
 impl Heads {
     /// Train heads on the labels of `cases`, whose numbers are `numbers`; `encoder` is what the source of the numbers is called.
+    ///
+    /// # Panics
+    /// Panics if there are not as many rows of numbers as cases, each of the features' width.
     pub fn train(
         policy: &Policy,
         cases: &[Case],
