@@ -1,5 +1,6 @@
 //! Pages of synthetic runs: what they must hold, and that a browser runs their scripts.
 
+use super::answers::Batch;
 use super::*;
 use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
@@ -409,4 +410,19 @@ fn every_quantity_that_an_algorithm_logs_is_known() {
         }
     }
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn what_a_model_said_is_shown_with_its_rewards_and_never_as_markup() {
+    let answer = |i: usize| {
+        serde_json::json!({"prompt": format!("p{i}"), "text": format!("<script>alert({i})</script>"), "reward": i,
+            "rewards": {"right<b>": 0.5}, "costs": {"length": 3}})
+    };
+    let batch = |update: &str| Batch { update: update.into(), answers: (0..40).map(answer).collect() };
+    let page =
+        run_report(&RunReport { answers: vec![batch("0000000001"), batch("0000000009")], ..a_run("ppo", 1, 0.0) });
+    assert!(page.contains("Update 1: 40 answers") && page.contains("Update 9: 40 answers"));
+    // The best and the worst are there, what lies between is not.
+    assert!(page.contains("&lt;script&gt;alert(39)") && page.contains("&lt;script&gt;alert(0)"));
+    assert!(!page.contains("<script>alert") && !page.contains("alert(20)") && page.contains("right&lt;b&gt; 0.5"));
 }
