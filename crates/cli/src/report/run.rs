@@ -79,6 +79,7 @@ const OTHERS: &[&str] = &[
     "Train/Eps",
     "Train/Accuracy",
     "Train/GradNorm",
+    "Train/GroupsAlike",
     "Train/SamplerGap",
     "Train/KLReference",
     "Loss/Q",

@@ -63,6 +63,7 @@ fn a_run(algorithm: &str, seed: u64, cost: f64) -> RunReport {
         checkpoints: vec![Saved { name: "0001000000".into(), steps: 1_000_000, updates: 50, policy: "ab12".into() }],
         episodes: vec![from_above(1000), from_the_side(400)],
         options: None,
+        answers: Vec::new(),
         ending: "finished".into(),
     }
 }
@@ -394,6 +395,9 @@ fn every_quantity_that_an_algorithm_logs_is_known() {
             ("option discovery", _) => ("OptionPoint", &["paths=8", "contexts=4", "hidden=8", "lstm=0"]),
             (_, "dqn") => ("probe-action-discrete", &["minibatch=8", "start_steps=10", "hidden=8", "diagnose=true"]),
             ("off-policy", _) => ("probe-action", &["minibatch=8", "start_steps=10", "hidden=8", "diagnose=true"]),
+            ("on-policy without critics", _) => {
+                ("probe-action", &["envs=4", "episodes_per_update=8", "group=4", "hidden=8"])
+            }
             _ => ("probe-two-costs", &["steps_per_update=400", "hidden=8", "surprise=progress"]),
         };
         let mut words = words.to_vec();
