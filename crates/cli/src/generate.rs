@@ -34,6 +34,19 @@ pub struct Args {
     /// Most tokens to write.
     #[arg(long, value_name = "N", default_value = "256")]
     max_tokens: NonZeroUsize,
+    #[command(flatten)]
+    drawing: Drawing,
+    /// A text that ends the answer; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// Worker threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+/// How tokens are drawn.
+#[derive(clap::Args)]
+pub struct Drawing {
     /// Divides logits before drawing; 0 takes the likeliest token.
     #[arg(long, value_name = "T", default_value_t = 0.0, allow_negative_numbers = true)]
     temperature: f32,
@@ -48,13 +61,15 @@ pub struct Args {
     min_p: f32,
     /// Seed of the draws.
     #[arg(long, value_name = "S", default_value_t = 0)]
-    seed: u64,
-    /// A text that ends the answer; may be given several times.
-    #[arg(long, value_name = "TEXT")]
-    stop: Vec<String>,
-    /// Worker threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    pub seed: u64,
+}
+
+impl Drawing {
+    /// Refused where it is no distribution.
+    pub fn sampling(&self) -> Result<Sampling> {
+        let Self { temperature, top_k, top_p, min_p, .. } = *self;
+        Ok(Sampling { temperature, top_k, top_p, min_p }.check()?)
+    }
 }
 
 /// The file or folder that a MODEL on the command line stands for.
@@ -78,7 +93,7 @@ pub fn find_model(name: &str) -> Result<PathBuf> {
 }
 
 /// The JSON list of messages in a file.
-fn read_messages(path: &Path) -> Result<Vec<Message>> {
+pub fn read_messages(path: &Path) -> Result<Vec<Message>> {
     let bytes = fs_err::read(path).map_err(|error| Failure::usage("no_messages", error))?;
     let bad = |what: String| Failure::usage("bad_messages", what).at(format!("in {}", path.display()));
     let messages: Vec<Message> = serde_json::from_slice(&bytes)
@@ -88,8 +103,7 @@ fn read_messages(path: &Path) -> Result<Vec<Message>> {
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let sampling =
-        Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, min_p: args.min_p }.check()?;
+    let sampling = args.drawing.sampling()?;
     let messages = args.messages.as_deref().map(read_messages).transpose()?;
     let path = find_model(&args.model)?;
     world::with_threads(args.threads, |_| {
@@ -102,8 +116,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
                 model.chat(&[Message { role: "user".to_owned(), content }])?
             }
         };
-        let request =
-            Request { prompt, max_tokens: args.max_tokens.get(), sampling, seed: args.seed, stops: args.stop.clone() };
+        let (max_tokens, seed) = (args.max_tokens.get(), args.drawing.seed);
+        let request = Request { prompt, max_tokens, sampling, seed, stops: args.stop.clone() };
         answer(&model, request, common)
     })
 }

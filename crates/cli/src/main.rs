@@ -2,6 +2,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod bench;
+#[cfg(feature = "lm")]
+mod bench_serve;
+#[cfg(feature = "lm")]
+mod chat;
 mod check;
 mod compare;
 mod completions;
@@ -22,6 +26,8 @@ mod rbr;
 mod report;
 mod reproduce;
 mod resume;
+#[cfg(feature = "lm")]
+mod serve;
 mod signals;
 mod train;
 mod training;
@@ -69,6 +75,10 @@ enum Verb {
     #[cfg(feature = "lm")]
     Generate(generate::Args),
     #[cfg(feature = "lm")]
+    Chat(chat::Args),
+    #[cfg(feature = "lm")]
+    Serve(serve::Args),
+    #[cfg(feature = "lm")]
     Rbr(rbr::Args),
     Bench(bench::Args),
     Doctor(doctor::Args),
@@ -104,6 +114,10 @@ fn run() -> Result<Code> {
         Verb::Reproduce(args) => reproduce::run(&args, common),
         #[cfg(feature = "lm")]
         Verb::Generate(args) => generate::run(&args, common),
+        #[cfg(feature = "lm")]
+        Verb::Chat(args) => chat::run(&args, common),
+        #[cfg(feature = "lm")]
+        Verb::Serve(args) => serve::run(&args, common),
         #[cfg(feature = "lm")]
         Verb::Rbr(args) => rbr::run(&args, common),
         Verb::Bench(args) => bench::run(&args, common),

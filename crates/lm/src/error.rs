@@ -59,6 +59,16 @@ pub enum Error {
         /// The file or folder.
         path: PathBuf,
     },
+    /// A server that is asked for verdicts gives none any more.
+    #[error("this server cannot be asked: {what}\nat {url}")]
+    Endpoint {
+        /// Its address.
+        url: String,
+        /// What it said.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// A request that cannot be meant.
     #[error("{what}")]
     Invalid {
@@ -74,7 +84,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoTemplate { .. } => Some("tony generate MODEL --raw --prompt TEXT".to_owned()),
-            Self::Invalid { hint, .. } => Some(hint.clone()),
+            Self::Invalid { hint, .. } | Self::Endpoint { hint, .. } => Some(hint.clone()),
             _ => None,
         }
     }

@@ -14,6 +14,7 @@ mod jsonl;
 mod model;
 pub mod rbr;
 mod sample;
+pub mod serve;
 mod tokenizer;
 mod tokenizer_file;
 mod writer;
