@@ -103,7 +103,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         What::Env { env, threads, seconds } => bench_env(env, *threads, *seconds, common),
         #[cfg(feature = "lm")]
         What::Model { model, prefill, decode, batch, threads } => {
-            let path = crate::generate::find_model(model)?;
+            let path = tony_lm::find_model(model)?;
             world::with_threads(*threads, |threads| {
                 bench_model(&path, [prefill, decode, batch].map(|n| n.get()), threads, common)
             })
@@ -119,8 +119,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         What::Train { algo, env, settings, steps, threads } => {
             let algorithm = Algorithm::find(algo)?;
             let mut typed = Layer::command_line(settings)?;
-            let steps =
-                steps.clone().unwrap_or_else(|| if algorithm.is_few_shot() { "200" } else { "100000" }.to_owned());
+            let steps = steps.clone().unwrap_or_else(|| if algorithm.is_agent() { "100000" } else { "200" }.to_owned());
             typed.entries.insert(0, ("steps".into(), steps));
             let plan = algorithm.resolve(env, &[typed])?;
             world::with_threads(*threads, |threads| bench_train(&plan, threads, common))

@@ -126,6 +126,10 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         let seed = args.seed.unwrap_or(view.manifest().seed);
         return few_shot::eval(&args.run, &view, &loaded, args.episodes.get(), seed, common);
     }
+    #[cfg(feature = "lm")]
+    if tony_lm::learn::supervised::Entry::find(&view.plan().algorithm).is_some() {
+        return crate::language::eval(&args.run, &view, &loaded, common);
+    }
     let mut env = world::make(&view.plan().env, 1, common.offline)?.remove(0);
     let actor = tony_rl::load_actor(&loaded.policy, env.spec())?;
     let seed = args.seed.unwrap_or(view.manifest().seed);

@@ -189,6 +189,12 @@ impl From<tony_lm::Error> for Failure {
         let hint = error.hint();
         let failure = match error {
             Error::Io(error) | Error::Deep(tony_lm::DeepError::Io(error)) => return error.into(),
+            Error::Run(error) => return error.into(),
+            Error::Fetch(error) => return error.into(),
+            Error::UnknownModel { ref name, ref nearest, .. } => {
+                return Self::unknown("unknown_model", &error, name, nearest.as_deref(), "tony doctor");
+            }
+            Error::NonFiniteStep { .. } => Self::failed("not_finite", error),
             Error::Invalid { .. } => Self::usage("invalid", error),
             Error::NonFinite { .. } => Self::from_text("not_finite", Code::Failed, &error.to_string()),
             Error::Policy { .. } => Self::from_text("bad_policy", Code::Usage, &error.to_string()),

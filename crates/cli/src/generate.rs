@@ -1,19 +1,18 @@
-//! `tony generate`: text from a model. And how a model is named on the command line.
+//! `tony generate`: text from a model.
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tony_lm::{Choice, Finish, Listed, MODELS, Message, Model, Request, Sampling, Writer};
-use tony_run::nearest;
+use tony_lm::{Choice, Finish, Message, Model, Request, Sampling, Writer, find_model};
 
 use crate::failure::{Code, Failure, Result};
 use crate::{Common, console, world};
 
 /// Text from a language model.
 ///
-/// MODEL is a GGUF file, a Hugging Face folder, or a name from `tony doctor`. Without sampling options the likeliest token is taken each
+/// MODEL is a GGUF file, a Hugging Face folder, a run folder, or a name from `tony doctor`. Without sampling options the likeliest token is taken each
 /// time; results are the same bits on any number of threads.
 #[derive(clap::Args)]
 #[command(
@@ -70,26 +69,6 @@ impl Drawing {
         let Self { temperature, top_k, top_p, min_p, .. } = *self;
         Ok(Sampling { temperature, top_k, top_p, min_p }.check()?)
     }
-}
-
-/// The file or folder that a MODEL on the command line stands for.
-pub fn find_model(name: &str) -> Result<PathBuf> {
-    if let Some(listed) = Listed::find(name) {
-        return Ok(listed.locate()?);
-    }
-    let path = Path::new(name);
-    if path.exists() {
-        return Ok(path.to_owned());
-    }
-    let names = || MODELS.iter().map(|model| model.name);
-    let known = names().collect::<Vec<_>>().join(", ");
-    Err(Failure::unknown(
-        "unknown_model",
-        format!("`{name}` is no file or folder, and no model's name; names are {known}"),
-        name,
-        nearest(name, names()),
-        "tony doctor",
-    ))
 }
 
 /// The JSON list of messages in a file.

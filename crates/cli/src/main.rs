@@ -17,6 +17,8 @@ mod failure;
 mod few_shot;
 #[cfg(feature = "lm")]
 mod generate;
+#[cfg(feature = "lm")]
+mod language;
 mod list;
 mod panel;
 mod play;

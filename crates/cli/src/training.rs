@@ -12,6 +12,8 @@ use crate::eval;
 use crate::failure::{Code, Failure, Result};
 #[cfg(feature = "meta")]
 use crate::few_shot;
+#[cfg(feature = "lm")]
+use crate::language;
 use crate::panel::Panel;
 use crate::progress::{AGENT, Lines, Progress, channels};
 use crate::report::{self, Evaluation, RunReport};
@@ -61,6 +63,8 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
             Trainee::Agent { .. } => AGENT,
             #[cfg(feature = "meta")]
             Trainee::FewShot(trainer) => few_shot::measures(trainer),
+            #[cfg(feature = "lm")]
+            Trainee::Language(trainer) => language::measures(trainer),
         },
         control: control.clone(),
         started: Instant::now(),
@@ -163,6 +167,8 @@ fn finish(training: &mut Training, exit: &Exit, progress: &Progress, common: Com
         Trainee::Agent { trainer, .. } => trainer,
         #[cfg(feature = "meta")]
         Trainee::FewShot(trainer) => return few_shot::finish(folder, trainer, exit),
+        #[cfg(feature = "lm")]
+        Trainee::Language(trainer) => return language::finish(folder, trainer, exit),
     };
     let mut env = world::make(&plan.env, 1, common.offline)?.remove(0);
     let checkpoint = folder.latest()?.map(|loaded| loaded.name).unwrap_or_default();

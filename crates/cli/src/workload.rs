@@ -1,6 +1,9 @@
-//! What can be trained: agents in environments and, where the program is built with them, few-shot learners on families of tasks. The verbs
+//! What can be trained: agents in environments and, where the program is built with them, few-shot learners on families of tasks and language
+//! models on examples. The verbs
 //! deal with algorithms and trainings by these two types, and look inside only where the kinds differ.
 
+#[cfg(feature = "lm")]
+use tony_lm::learn::supervised;
 use tony_rl::algorithms;
 use tony_run::{Control, Field, Layer, Loaded, Metrics, Outcome, Plan, RunFolder, Times};
 
@@ -16,6 +19,9 @@ pub enum Algorithm {
     /// Learns to learn.
     #[cfg(feature = "meta")]
     FewShot(&'static tony_meta::algorithms::Entry),
+    /// A language model learns from examples.
+    #[cfg(feature = "lm")]
+    Language(&'static supervised::Entry),
 }
 
 /// What there is to say about an algorithm.
@@ -41,6 +47,10 @@ impl Algorithm {
         if let Some(entry) = tony_meta::algorithms::find(name) {
             return Ok(Self::FewShot(entry));
         }
+        #[cfg(feature = "lm")]
+        if let Some(entry) = supervised::Entry::find(name) {
+            return Ok(Self::Language(entry));
+        }
         let known = Self::list().into_iter().map(|algorithm| algorithm.about().name);
         Ok(Self::Agent(algorithms::find(name).map_err(|error| match error {
             tony_rl::Error::UnknownAlgorithm { name, .. } => {
@@ -56,6 +66,8 @@ impl Algorithm {
         let agents = algorithms::list().iter().map(Self::Agent);
         #[cfg(feature = "meta")]
         let agents = agents.chain(tony_meta::algorithms::list().iter().map(Self::FewShot));
+        #[cfg(feature = "lm")]
+        let agents = agents.chain(supervised::ENTRIES.iter().map(Self::Language));
         agents.collect()
     }
 
@@ -70,6 +82,10 @@ impl Algorithm {
             Self::FewShot(&tony_meta::algorithms::Entry { name, title, family, summary, paper, .. }) => {
                 About { name, title, family, summary, paper, presets: tony_meta::tasks::PRESETS.to_vec() }
             }
+            #[cfg(feature = "lm")]
+            Self::Language(&supervised::Entry { name, title, family, summary, paper, .. }) => {
+                About { name, title, family, summary, paper, presets: Vec::new() }
+            }
         }
     }
 
@@ -82,12 +98,14 @@ impl Algorithm {
             }
             #[cfg(feature = "meta")]
             Self::FewShot(entry) => entry.fields(task.and_then(|task| tony_meta::tasks::Kind::find(task).ok())),
+            #[cfg(feature = "lm")]
+            Self::Language(entry) => entry.fields(),
         }
     }
 
-    /// Whether it learns to learn.
-    pub fn is_few_shot(self) -> bool {
-        !matches!(self, Self::Agent(_))
+    /// Whether it trains an agent, which can be watched in its environment.
+    pub fn is_agent(self) -> bool {
+        matches!(self, Self::Agent(_))
     }
 
     /// What was typed, as one plan.
@@ -96,6 +114,8 @@ impl Algorithm {
             Self::Agent(entry) => entry.resolve(tony_env::find(env)?.name, layers)?,
             #[cfg(feature = "meta")]
             Self::FewShot(entry) => entry.resolve(env, layers)?,
+            #[cfg(feature = "lm")]
+            Self::Language(entry) => entry.resolve(env, layers)?,
         })
     }
 
@@ -109,6 +129,8 @@ impl Algorithm {
             }
             #[cfg(feature = "meta")]
             Self::FewShot(_) => Trainee::FewShot(Box::new(tony_meta::Trainer::new(plan)?)),
+            #[cfg(feature = "lm")]
+            Self::Language(_) => Trainee::Language(Box::new(supervised::Trainer::new(plan)?)),
         })
     }
 }
@@ -125,6 +147,9 @@ pub enum Trainee {
     /// A few-shot learner.
     #[cfg(feature = "meta")]
     FewShot(Box<tony_meta::Trainer>),
+    /// A language model.
+    #[cfg(feature = "lm")]
+    Language(Box<supervised::Trainer>),
 }
 
 impl Trainee {
@@ -134,6 +159,8 @@ impl Trainee {
             Self::Agent { trainer, .. } => trainer.steps(),
             #[cfg(feature = "meta")]
             Self::FewShot(trainer) => trainer.steps(),
+            #[cfg(feature = "lm")]
+            Self::Language(trainer) => trainer.steps(),
         }
     }
 
@@ -143,6 +170,8 @@ impl Trainee {
             Self::Agent { trainer, .. } => trainer.times(),
             #[cfg(feature = "meta")]
             Self::FewShot(trainer) => trainer.times(),
+            #[cfg(feature = "lm")]
+            Self::Language(trainer) => trainer.times(),
         }
     }
 
@@ -152,6 +181,8 @@ impl Trainee {
             Self::Agent { costs, .. } => costs,
             #[cfg(feature = "meta")]
             Self::FewShot(_) => &[],
+            #[cfg(feature = "lm")]
+            Self::Language(_) => &[],
         }
     }
 
@@ -161,6 +192,8 @@ impl Trainee {
             Self::Agent { trainer, .. } => trainer.restore(loaded)?,
             #[cfg(feature = "meta")]
             Self::FewShot(trainer) => trainer.restore(loaded)?,
+            #[cfg(feature = "lm")]
+            Self::Language(trainer) => trainer.restore(loaded)?,
         }
         Ok(())
     }
@@ -177,6 +210,8 @@ impl Trainee {
             Self::Agent { trainer, .. } => trainer.run(folder, steps, control, on_update)?,
             #[cfg(feature = "meta")]
             Self::FewShot(trainer) => trainer.run(folder, steps, control, on_update)?,
+            #[cfg(feature = "lm")]
+            Self::Language(trainer) => trainer.run(folder, steps, control, on_update)?,
         })
     }
 }

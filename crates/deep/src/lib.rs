@@ -42,6 +42,9 @@ pub enum Error {
         /// Outputs.
         classes: usize,
     },
+    /// A low-rank adaptation without a rank.
+    #[error("a low-rank adaptation of rank 0 learns nothing: give a rank of 1 or more")]
+    Rank,
     /// A tensor could not be read back.
     #[error("Burn gave no numbers for {0}")]
     Backend(&'static str),

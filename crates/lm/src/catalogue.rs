@@ -1,8 +1,11 @@
 //! Models that have a name here: where each comes from, and under which terms.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tony_fetch::{Environment, Part, Pinned};
+use tony_run::nearest;
+
+use crate::{Error, Result};
 
 /// A model that can be fetched.
 #[derive(Clone, Copy, Debug)]
@@ -84,4 +87,21 @@ impl Listed {
     pub fn locate(&'static self) -> tony_fetch::Result<PathBuf> {
         self.file.locate(&Environment::of_process(), false, true, &mut |_| ())
     }
+}
+
+/// The file or folder that is meant: by its path, or by the name of one that was fetched.
+pub fn find_model(name: &str) -> Result<PathBuf> {
+    if let Some(listed) = Listed::find(name) {
+        return Ok(listed.locate()?);
+    }
+    let path = Path::new(name);
+    if path.exists() {
+        return Ok(path.to_owned());
+    }
+    let names = || MODELS.iter().map(|model| model.name);
+    Err(Error::UnknownModel {
+        name: name.to_owned(),
+        known: names().collect::<Vec<_>>().join(", "),
+        nearest: nearest(name, names()).map(str::to_owned),
+    })
 }

@@ -10,6 +10,30 @@ pub enum Error {
     /// Weights or sizes.
     #[error(transparent)]
     Deep(#[from] tony_deep::Error),
+    /// Settings and run folders.
+    #[error(transparent)]
+    Run(#[from] tony_run::Error),
+    /// A model that was not fetched.
+    #[error(transparent)]
+    Fetch(#[from] tony_fetch::Error),
+    /// No model is called so.
+    #[error("`{name}` is no file or folder, and no model's name; names are {known}")]
+    UnknownModel {
+        /// The name.
+        name: String,
+        /// All names.
+        known: String,
+        /// The one that may have been meant.
+        nearest: Option<String>,
+    },
+    /// A gradient that is not of numbers.
+    #[error(
+        "the gradient of step {step} is not finite: the learning rate may be too high, or the model's weights damaged"
+    )]
+    NonFiniteStep {
+        /// The step, from 1.
+        step: u64,
+    },
     /// A file cannot be read.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -85,6 +109,7 @@ impl Error {
         match self {
             Self::NoTemplate { .. } => Some("tony generate MODEL --raw --prompt TEXT".to_owned()),
             Self::Invalid { hint, .. } | Self::Endpoint { hint, .. } => Some(hint.clone()),
+            Self::NonFiniteStep { .. } => Some("set lr lower, and start a new run".to_owned()),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Language models: text to tokens and back, chat templates, sampling, generation, and rule-based rewards ([`rbr`]).
+//! Language models: text to tokens and back, chat templates, sampling, generation, learning ([`learn`]), and rule-based rewards ([`rbr`]).
 //!
 //! A model is a [`Model`]: weights, tokenizer and chat template from one file or folder. A [`Writer`] runs any number of requests
 //! side by side; what one of them is answered has the same bits whoever else is served.
@@ -11,6 +11,7 @@ mod catalogue;
 mod chat;
 mod error;
 mod jsonl;
+pub mod learn;
 mod model;
 pub mod rbr;
 mod sample;
@@ -19,7 +20,7 @@ mod tokenizer;
 mod tokenizer_file;
 mod writer;
 
-pub use catalogue::{Listed, MODELS};
+pub use catalogue::{Listed, MODELS, find_model};
 pub use chat::{ChatTemplate, Message};
 pub use error::{Error, Result};
 pub use model::Model;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tony_deep::decoder::{Decoder, ModelFile, Value};
 
+use crate::learn::Learner;
 use crate::tokenizer::read_json;
 use crate::{ChatTemplate, Error, Message, Result, Tokenizer};
 
@@ -18,12 +19,31 @@ pub struct Model {
     template: Option<ChatTemplate>,
 }
 
-impl Model {
-    /// Open a GGUF file or a Hugging Face folder and read it. The tokenizer is read first, so that a wrong one is known soon.
+/// What a model is made of, its weights not yet read.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub file: ModelFile,
+    pub tokenizer: Tokenizer,
+    pub template: Option<ChatTemplate>,
+}
+
+impl Parts {
+    /// Open a GGUF file, a Hugging Face folder or a run folder. The tokenizer is read first, so that a wrong one is known soon.
     pub fn open(path: &Path) -> Result<Self> {
+        if path.join("plan.toml").exists() {
+            return Learner::of_run(path)?.into_parts();
+        }
         let file = ModelFile::open(path)?;
         let tokenizer = Tokenizer::of(&file)?;
         let template = template(&file, &tokenizer)?;
+        Ok(Self { file, tokenizer, template })
+    }
+}
+
+impl Model {
+    /// Open a GGUF file, a Hugging Face folder or a run folder, and read it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let Parts { file, tokenizer, template } = Parts::open(path)?;
         Ok(Self { path: path.to_owned(), decoder: Decoder::load(&file)?, tokenizer, template })
     }
 

@@ -43,6 +43,16 @@ pub fn rms_norm(x: &[f32], weight: &[f32], shift: f32, epsilon: f32, y: &mut [f3
     }
 }
 
+/// Softmax without its division, in place: `exp(x - max)`. Returns the largest number and the sum.
+///
+/// # Panics
+/// Panics if there are not a multiple of 16 numbers; fill up with negative infinity.
+pub fn exponentials(x: &mut [f32]) -> (f32, f32) {
+    let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let all = 0..x.len();
+    (most, kernels::softmax(path(), x, all, 1.0))
+}
+
 /// Rotary position: each head of `2 cos.len()` numbers is turned pair by pair, number `i` with number `i + cos.len()`.
 /// Su et al., "Enhanced Transformer with Rotary Position Embedding", 2021, in the order of Hugging Face's models.
 pub fn rotate(heads: &mut [f32], cos: &[f32], sin: &[f32]) {

@@ -58,7 +58,7 @@ mod trace;
 mod workspace;
 
 pub use adam::Adam;
-pub use attention::{Attention, Gate, KeyValues, rms_norm, rotate};
+pub use attention::{Attention, Gate, KeyValues, exponentials, rms_norm, rotate};
 pub use cholesky::Cholesky;
 pub use hessian::Curve;
 pub use init::Init;

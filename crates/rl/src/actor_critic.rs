@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use tony_env::Spec;
 use tony_nn::{Activation, Init};
 use tony_random::Stream;
 use tony_run::{Archive, Metrics, Plan, choices, settings};
 
+use crate::algorithm::Start;
 use crate::constraint::{self, Constraint};
 use crate::critic::{self, Critic, Fit};
 use crate::policy::{Batch, MlpOptions, MlpPolicy, Policy};
@@ -114,8 +114,8 @@ pub struct ActorCritic {
 
 /// Advantages and critic targets of one batch.
 pub struct Estimates<'a> {
-    /// Observations as the critics read them, `[rows, obs_dim]`: normalised once, not in every pass.
-    pub obs: Cow<'a, [f32]>,
+    /// What the critics read, `[rows, feature_len]`: computed once, not in every pass.
+    pub features: Cow<'a, [f32]>,
     /// Reward advantages, `[rows]`.
     pub advantage: Vec<f32>,
     /// Cost advantages, one column a constraint.
@@ -147,12 +147,12 @@ pub fn check_widths(hidden: &[usize]) -> Result<()> {
 }
 
 impl ActorCritic {
-    /// Build from settings; initial weights come from the streams `init.*` of `seed`.
-    pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
+    /// Build from settings, around the ready policy if there is one; initial weights come from the streams `init.*` of the seed.
+    pub fn new(plan: &Plan, start: Start, constrained: Constrained) -> Result<Self> {
         let (config, critic_config) = (plan.group::<Config>()?, plan.group::<critic::Config>()?);
         check_widths(&config.hidden)?;
         let constraints = match constrained {
-            Constrained::Yes => constraint::resolve(plan, spec)?,
+            Constrained::Yes => constraint::resolve(plan, start.spec)?,
             Constrained::No => Vec::new(),
         };
         let activation = config.activation.activation();
@@ -161,31 +161,36 @@ impl ActorCritic {
             Initial::Orthogonal => Init::Orthogonal { hidden: std::f32::consts::SQRT_2, output: 0.01 },
             Initial::Glorot => Init::Glorot,
         };
-        let options = MlpOptions {
-            hidden: config.hidden.clone(),
-            activation,
-            init,
-            log_std: config.log_std as f32,
-            normalise: config.normalise.then_some(config.normalise_clip as f32),
+        let policy: Box<dyn Policy> = if let Some(make) = start.policy {
+            make()?
+        } else {
+            let options = MlpOptions {
+                hidden: config.hidden.clone(),
+                activation,
+                init,
+                log_std: config.log_std as f32,
+                normalise: config.normalise.then_some(config.normalise_clip as f32),
+            };
+            let stream = &mut Stream::new(start.seed, "init.policy", 0);
+            Box::new(MlpPolicy::new(start.spec.obs_dim, &start.spec.action, &options, stream)?)
         };
-        let policy = MlpPolicy::new(spec.obs_dim, &spec.action, &options, &mut Stream::new(seed, "init.policy", 0))?;
-        let sizes = [&[spec.obs_dim], config.hidden.as_slice(), &[1]].concat();
+        let sizes = [&[policy.feature_len()], config.hidden.as_slice(), &[1]].concat();
         let names = std::iter::once("value".to_owned()).chain(constraints.iter().map(|c| format!("cost.{}", c.name)));
         let critics = (0..)
             .zip(names)
             .map(|(i, name)| {
-                let stream = &mut Stream::new(seed, "init.critic", i);
+                let stream = &mut Stream::new(start.seed, "init.critic", i);
                 let critic = Critic::new(&name, &sizes, activation, init, config.adam_epsilon, stream)?;
                 Ok(if critic_config.zero { critic.at_zero() } else { critic })
             })
             .collect::<Result<_>>()?;
-        Ok(Self { policy: Box::new(policy), critics, constraints, config, critic_config })
+        Ok(Self { policy, critics, constraints, config, critic_config })
     }
 
     /// Advantages and targets of a batch. The only randomness is in the batch.
     pub fn estimate<'a>(&self, rollout: &'a Rollout) -> Estimates<'a> {
         let c = &self.config;
-        let (obs, final_obs) = (self.normalised(&rollout.obs), self.normalised(&rollout.final_obs));
+        let (features, last) = (self.policy.features(&rollout.obs), self.policy.features(&rollout.final_obs));
         let mut targets = Vec::with_capacity(self.critics.len());
         let mut explained = Vec::with_capacity(self.critics.len());
         let mut columns = Vec::with_capacity(self.critics.len());
@@ -197,7 +202,7 @@ impl ActorCritic {
                 cost = rollout.cost_column(self.constraints[i - 1].channel);
                 (&cost, c.cost_gamma, c.cost_lambda)
             };
-            let (values, final_values) = (critic.values(&obs), critic.values(&final_obs));
+            let (values, final_values) = (critic.values(&features), critic.values(&last));
             let gae = |signal: &[f32], lambda| {
                 returns::advantages(signal, &values, &rollout.ends, &final_values, gamma, lambda)
             };
@@ -215,7 +220,7 @@ impl ActorCritic {
             columns.push(advantage);
         }
         let cost_advantages = columns.split_off(1);
-        let mut estimates = Estimates { obs, advantage: columns.remove(0), cost_advantages, targets, explained };
+        let mut estimates = Estimates { features, advantage: columns.remove(0), cost_advantages, targets, explained };
         if c.standardise {
             standardise(&mut estimates.advantage);
         }
@@ -237,15 +242,6 @@ impl ActorCritic {
         };
         let reward = length(&advantage);
         cost_advantages.iter().map(|column| reward / length(column).max(1e-8)).collect()
-    }
-
-    /// Observations, `[rows, obs_dim]`, through the policy's normaliser, which the critics share.
-    pub fn normalised<'a>(&self, obs: &'a [f32]) -> Cow<'a, [f32]> {
-        self.policy.normaliser().map_or(Cow::Borrowed(obs), |normaliser| {
-            let mut normalised = vec![0.0; obs.len()];
-            normaliser.apply(obs, &mut normalised);
-            Cow::Owned(normalised)
-        })
     }
 
     /// How critics are fitted at this point of the training; a minibatch of 0 is the whole batch.
@@ -274,7 +270,7 @@ impl ActorCritic {
                 scope.spawn(move |_| {
                     *outcome = (0..passes).try_for_each(|pass| {
                         let order = shuffled(rollout.rows(), seed, rollout.update, pass);
-                        critic.fit_pass(&estimates.obs, targets, &order, fit)
+                        critic.fit_pass(&estimates.features, targets, &order, fit)
                     });
                 });
             }
@@ -329,6 +325,26 @@ pub fn shuffled(rows: usize, seed: u64, update: u64, pass: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..rows as u32).collect();
     Stream::new(seed, "minibatch", update << 20 | pass as u64).shuffle(&mut order);
     order
+}
+
+/// The minibatches of a policy's pass, of `size` rows in the order of [`shuffled`]. Where the policy asks for [`Policy::whole_episodes`],
+/// segments are shuffled instead, their rows stay together and in order, and a minibatch ends where a segment does, as near to `size`
+/// rows as that allows.
+pub fn minibatches(policy: &dyn Policy, rollout: &Rollout, size: usize, seed: u64, pass: usize) -> Vec<Vec<u32>> {
+    if !policy.whole_episodes() {
+        let order = shuffled(rollout.rows(), seed, rollout.update, pass);
+        return order.chunks(size).map(<[u32]>::to_vec).collect();
+    }
+    let mut all: Vec<Vec<u32>> = Vec::new();
+    for segment in shuffled(rollout.ends.len(), seed, rollout.update, pass) {
+        let rows = rollout.segment(segment as usize);
+        let rows = rows.start as u32..rows.end as u32;
+        match all.last_mut() {
+            Some(last) if last.len().abs_diff(size) > (last.len() + rows.len()).abs_diff(size) => last.extend(rows),
+            _ => all.push(rows.collect()),
+        }
+    }
+    all
 }
 
 /// Mean 0, standard deviation 1 (floored, so that a constant column becomes 0). Returns the deviation that it had.

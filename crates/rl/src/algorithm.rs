@@ -1,12 +1,45 @@
 //! [`Algorithm`]: what turns a batch of experience into a better policy.
 
-use tony_run::{Archive, Metrics, choices};
+use tony_env::Spec;
+use tony_run::{Archive, Metrics, Plan, choices};
 
 use crate::actor_critic::{ActorCritic, Estimates};
-use crate::policy::Actor;
+use crate::policy::{Actor, Policy};
 use crate::replay::Replay;
 use crate::rollout::Rollout;
 use crate::{Error, Result};
+
+/// Makes the policy that a training improves.
+pub type MakePolicy<'a> = dyn Fn() -> Result<Box<dyn Policy>> + 'a;
+
+/// What an algorithm is built from, besides its settings.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    /// What the environments are.
+    pub spec: &'a Spec,
+    /// Everything random follows from this.
+    pub seed: u64,
+    /// Makes the policy to improve; none: the algorithm makes one of the settings' shape.
+    pub policy: Option<&'a MakePolicy<'a>>,
+}
+
+impl<'a> Start<'a> {
+    /// With a policy of the algorithm's own making.
+    pub fn new(spec: &'a Spec, seed: u64) -> Self {
+        Self { spec, seed, policy: None }
+    }
+
+    /// Refuse a ready policy, for an algorithm that can only use its own.
+    pub fn without_policy(&self, plan: &Plan) -> Result<()> {
+        if self.policy.is_none() {
+            return Ok(());
+        }
+        Err(Error::Invalid {
+            what: format!("{} makes its own policy and cannot improve one that is given", plan.algorithm),
+            hint: "use an on-policy algorithm, for example ppo: tony list algos".to_owned(),
+        })
+    }
+}
 
 /// A learning algorithm. `update` is a function of (parameters, optimiser state, batch, seed): no files, clocks,
 /// threads of its own or environments.

@@ -1,7 +1,10 @@
 //! The collector: steps environments with a frozen policy, resets them, and fills a [`Rollout`].
 //!
-//! Each environment is a lane with random streams of its own and a fixed range of rows, and runs its whole share of the batch
-//! without waiting for the others: threads take lanes, and no bit depends on how many threads there are.
+//! Each environment is a lane with random streams of its own, and runs its whole share of the batch without waiting for the others:
+//! threads take lanes, and no bit depends on how many threads there are. Only an actor that acts faster for many environments at once
+//! ([`Actor::together`]) has them stepped in lockstep, with the same bits.
+//!
+//! A share is so many rows or so many whole episodes. Rows are laid down lane by lane.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -11,19 +14,20 @@ use tony_env::{Env, Spec};
 use tony_random::Stream;
 use tony_run::Archive;
 
-use crate::policy::{Actor, Scratch};
+use crate::policy::{Actor, Scratch, Seat};
 use crate::rollout::{End, Episode, Rollout};
+use crate::train::Config;
 use crate::{Error, Result};
 
-/// Steps `envs` and fills rollouts of `rows` rows.
+/// Steps environments and fills rollouts.
 pub struct Collector {
     lanes: Vec<Lane>,
-    horizon: usize,
+    share: Share,
     /// A time limit shorter than the task's own.
     episode_steps: usize,
 }
 
-/// Where a batch's time went, in CPU seconds summed over the lanes.
+/// Where a batch's time went, in CPU seconds summed over the lanes; in lockstep the policy's are the clock's.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CollectTimes {
     /// In the environments' steps and resets.
@@ -32,9 +36,18 @@ pub struct CollectTimes {
     pub policy: f64,
 }
 
+/// What each lane makes in a batch.
+#[derive(Clone, Copy)]
+enum Share {
+    Rows(usize),
+    Episodes(usize),
+}
+
 struct Lane {
     env: Box<dyn Env>,
     index: u64,
+    /// Environments of one group draw the same episode seeds.
+    group: u64,
     seed: u64,
     noise: Stream,
     /// Episodes started so far: the counter of the reset seeds.
@@ -46,6 +59,9 @@ struct Lane {
     memory: Vec<f32>,
     /// Sums of the running episode.
     sums: Sums,
+    rows: Rows,
+    /// Episodes finished in this batch.
+    finished: usize,
     ends: Vec<End>,
     final_obs: Vec<f32>,
     start_memory: Vec<f32>,
@@ -61,37 +77,43 @@ struct Sums {
     length: usize,
 }
 
-/// The rows of one lane in a rollout.
-struct Share<'a> {
-    obs: &'a mut [f32],
-    act: &'a mut [f32],
-    log_prob: &'a mut [f32],
-    reward: &'a mut [f32],
-    costs: &'a mut [f32],
+/// A lane's rows of the batch, as [`Rollout`] names them.
+#[derive(Debug, Default)]
+struct Rows {
+    obs: Vec<f32>,
+    act: Vec<f32>,
+    log_prob: Vec<f32>,
+    reward: Vec<f32>,
+    costs: Vec<f32>,
 }
 
 impl Collector {
-    /// One lane for each environment, `rows / envs.len()` rows each, for `actor`; `episode_steps`: a time limit besides the task's own.
-    pub fn new(
-        envs: Vec<Box<dyn Env>>,
-        actor: &dyn Actor,
-        seed: u64,
-        rows: usize,
-        episode_steps: Option<usize>,
-    ) -> Result<Self> {
-        if envs.is_empty() || rows == 0 || !rows.is_multiple_of(envs.len()) {
-            return Err(Error::Invalid {
-                what: format!("steps_per_update = {rows} cannot be shared by envs = {}", envs.len()),
-                hint: "choose steps_per_update as a multiple of envs".to_owned(),
-            });
+    /// One lane for each environment. Of `config` it reads the seed, the share of a batch, the time limit and the groups.
+    pub fn new(envs: Vec<Box<dyn Env>>, actor: &dyn Actor, config: &Config) -> Result<Self> {
+        let (key, all) = match config.episodes_per_update {
+            Some(episodes) => ("episodes_per_update", episodes),
+            None => ("steps_per_update", config.steps_per_update),
+        };
+        for (key, all, by) in [(key, all, envs.len()), ("envs", envs.len(), config.group)] {
+            if all == 0 || !all.is_multiple_of(by) {
+                let by_key = if key == "envs" { "group" } else { "envs" };
+                return Err(Error::Invalid {
+                    what: format!("{key} = {all} cannot be shared by {by_key} = {by}"),
+                    hint: format!("choose {key} as a multiple of {by_key}"),
+                });
+            }
         }
-        let horizon = rows / envs.len();
+        let each = all / envs.len();
+        let share = if config.episodes_per_update.is_some() { Share::Episodes(each) } else { Share::Rows(each) };
         let memory = actor.memory_len();
-        let mut lanes: Vec<Lane> = (0..).zip(envs).map(|(index, env)| Lane::new(env, index, seed, memory)).collect();
+        let mut lanes: Vec<Lane> = (0..)
+            .zip(envs)
+            .map(|(index, env)| Lane::new(env, index, index / config.group as u64, config.seed, memory))
+            .collect();
         for lane in &mut lanes {
             lane.reset(actor)?;
         }
-        Ok(Self { lanes, horizon, episode_steps: episode_steps.unwrap_or(usize::MAX) })
+        Ok(Self { lanes, share, episode_steps: config.episode_steps.unwrap_or(usize::MAX) })
     }
 
     /// What the environments are.
@@ -101,38 +123,24 @@ impl Collector {
 
     /// Fill `rollout`, counting steps in `progress` as they are made.
     pub fn collect(&mut self, actor: &dyn Actor, rollout: &mut Rollout, progress: &AtomicU64) -> Result<CollectTimes> {
-        let (h, episode_steps) = (self.horizon, self.episode_steps);
-        let costs = rollout.n_costs;
-        // A chunk of width 0 is not allowed; without cost channels the column is empty and every lane's share of it is too.
-        let mut cost_chunks = rollout.costs.chunks_mut((h * costs).max(1));
-        let shares: Vec<Share> = rollout
-            .obs
-            .chunks_mut(h * rollout.obs_dim)
-            .zip(rollout.act.chunks_mut(h * rollout.act_dim))
-            .zip(rollout.log_prob.chunks_mut(h))
-            .zip(rollout.reward.chunks_mut(h))
-            .map(|(((obs, act), log_prob), reward)| Share {
-                obs,
-                act,
-                log_prob,
-                reward,
-                costs: cost_chunks.next().unwrap_or_default(),
-            })
-            .collect();
-        let outcomes: Vec<Result<()>> = self
-            .lanes
-            .par_iter_mut()
-            .zip(shares)
-            .map(|(lane, mut share)| lane.run(actor, &mut share, episode_steps, progress))
-            .collect();
-        outcomes.into_iter().collect::<Result<()>>()?;
-        rollout.ends.clear();
-        rollout.final_obs.clear();
-        rollout.memory.clear();
-        rollout.episode_costs.clear();
         let mut times = CollectTimes::default();
-        for (i, lane) in self.lanes.iter().enumerate() {
-            rollout.ends.extend(lane.ends.iter().map(|end| End { row: end.row + i * h, ..*end }));
+        if actor.together() {
+            times.policy = self.run_together(actor, progress)?;
+        } else {
+            let (share, limit) = (self.share, self.episode_steps);
+            let outcomes: Vec<Result<()>> =
+                self.lanes.par_iter_mut().map(|lane| lane.run(actor, share, limit, progress)).collect();
+            outcomes.into_iter().collect::<Result<()>>()?;
+        }
+        rollout.clear();
+        for lane in &self.lanes {
+            let first = rollout.rows();
+            rollout.obs.extend_from_slice(&lane.rows.obs);
+            rollout.act.extend_from_slice(&lane.rows.act);
+            rollout.log_prob.extend_from_slice(&lane.rows.log_prob);
+            rollout.reward.extend_from_slice(&lane.rows.reward);
+            rollout.costs.extend_from_slice(&lane.rows.costs);
+            rollout.ends.extend(lane.ends.iter().map(|end| End { row: first + end.row, ..*end }));
             rollout.final_obs.extend_from_slice(&lane.final_obs);
             rollout.memory.extend_from_slice(&lane.start_memory);
             rollout.episode_costs.extend_from_slice(&lane.episode_costs);
@@ -140,6 +148,35 @@ impl Collector {
             times.policy += lane.times.policy;
         }
         Ok(times)
+    }
+
+    /// Step all lanes side by side until each has its share. Returns the seconds spent in the policy.
+    fn run_together(&mut self, actor: &dyn Actor, progress: &AtomicU64) -> Result<f64> {
+        let (share, limit) = (self.share, self.episode_steps);
+        self.lanes.iter_mut().for_each(Lane::begin);
+        let mut policy = 0.0;
+        loop {
+            let mut open: Vec<&mut Lane> = self.lanes.iter_mut().filter(|lane| lane.owes(share)).collect();
+            if open.is_empty() {
+                return Ok(policy);
+            }
+            let mut clock = Instant::now();
+            let mut seats: Vec<Seat> = open.iter_mut().map(|lane| lane.seat()).collect();
+            actor.act_together(&mut seats);
+            drop(seats);
+            policy += lap(&mut clock);
+            let outcomes: Vec<Result<()>> = open
+                .par_iter_mut()
+                .map(|lane| {
+                    let mut clock = Instant::now();
+                    lane.step(actor, share, limit)?;
+                    lane.times.physics += lap(&mut clock);
+                    Ok(())
+                })
+                .collect();
+            progress.fetch_add(open.len() as u64, Ordering::Relaxed);
+            outcomes.into_iter().collect::<Result<()>>()?;
+        }
     }
 
     /// Everything that the next batch depends on.
@@ -183,19 +220,20 @@ impl Collector {
     }
 }
 
-/// The seed of episode `episode` of environment `index`: 32 bits, the width of the seeds of the reference environments.
-fn episode_seed(seed: u64, index: u64, episode: u64) -> u64 {
-    let mut stream = Stream::new(seed, "episode", index);
+/// The seed of episode `episode` of the environments of group `group`: 32 bits, the width of the seeds of the reference environments.
+fn episode_seed(seed: u64, group: u64, episode: u64) -> u64 {
+    let mut stream = Stream::new(seed, "episode", group);
     stream.seek(2 * episode);
     stream.bits() >> 32
 }
 
 impl Lane {
-    fn new(env: Box<dyn Env>, index: u64, seed: u64, memory: usize) -> Self {
+    fn new(env: Box<dyn Env>, index: u64, group: u64, seed: u64, memory: usize) -> Self {
         let (obs, action, costs) = (env.spec().obs_dim, env.spec().action.row_len(), env.spec().costs.len());
         Self {
             env,
             index,
+            group,
             seed,
             noise: Stream::new(seed, "action", index),
             episodes: 0,
@@ -204,6 +242,8 @@ impl Lane {
             costs: vec![0.0; costs],
             memory: vec![0.0; memory],
             sums: Sums { costs: vec![0.0; costs], ..Sums::default() },
+            rows: Rows::default(),
+            finished: 0,
             ends: Vec::new(),
             final_obs: Vec::new(),
             start_memory: Vec::new(),
@@ -214,8 +254,9 @@ impl Lane {
     }
 
     fn reset(&mut self, actor: &dyn Actor) -> Result<()> {
-        self.env.reset(episode_seed(self.seed, self.index, self.episodes), &mut self.obs)?;
+        self.env.reset(episode_seed(self.seed, self.group, self.episodes), &mut self.obs)?;
         actor.begin(&mut self.noise, &mut self.memory);
+        self.scratch.kept = None;
         self.episodes += 1;
         self.sums.ret = 0.0;
         self.sums.length = 0;
@@ -223,46 +264,84 @@ impl Lane {
         Ok(())
     }
 
-    fn run(&mut self, actor: &dyn Actor, share: &mut Share, episode_steps: usize, progress: &AtomicU64) -> Result<()> {
-        let (obs_dim, act_dim, n_costs) = (self.obs.len(), self.action.len(), self.costs.len());
-        let horizon = share.reward.len();
+    /// A new batch, in the middle of an episode or at its start.
+    fn begin(&mut self) {
+        self.rows.clear();
+        self.finished = 0;
         self.ends.clear();
         self.final_obs.clear();
         self.start_memory.clear();
         self.start_memory.extend_from_slice(&self.memory);
         self.episode_costs.clear();
+        self.scratch.kept = None;
         self.times = CollectTimes::default();
+    }
+
+    /// Has it rows to make in this batch?
+    fn owes(&self, share: Share) -> bool {
+        match share {
+            Share::Rows(rows) => self.rows.reward.len() < rows,
+            Share::Episodes(episodes) => self.finished < episodes,
+        }
+    }
+
+    /// Make a row of the observation as it is, for the actor to fill.
+    fn seat(&mut self) -> Seat<'_> {
+        let rows = &mut self.rows;
+        let (obs, act, log_prob) = (rows.obs.len(), rows.act.len(), rows.log_prob.len());
+        rows.obs.extend(self.obs.iter().map(|&x| x as f32));
+        rows.act.resize(act + self.action.len(), 0.0);
+        rows.log_prob.push(0.0);
+        Seat {
+            obs: &rows.obs[obs..],
+            memory: &mut self.memory,
+            stream: &mut self.noise,
+            act: &mut rows.act[act..],
+            scratch: &mut self.scratch,
+            log_prob: &mut rows.log_prob[log_prob],
+        }
+    }
+
+    /// Do in the environment what the last row's action says, and reset it where its episode is over.
+    fn step(&mut self, actor: &dyn Actor, share: Share, limit: usize) -> Result<()> {
+        let act = &self.rows.act[self.rows.act.len() - self.action.len()..];
+        for (wide, narrow) in self.action.iter_mut().zip(act) {
+            *wide = f64::from(*narrow);
+        }
+        let step = self.env.step(&self.action, &mut self.obs, &mut self.costs)?;
+        self.rows.reward.push(step.reward as f32);
+        self.rows.costs.extend(self.costs.iter().map(|&c| c as f32));
+        self.sums.ret += step.reward;
+        self.sums.length += 1;
+        for (sum, cost) in self.sums.costs.iter_mut().zip(&self.costs) {
+            *sum += cost;
+        }
+        let over = step.terminated || step.truncated || self.sums.length >= limit;
+        self.finished += usize::from(over);
+        if over || !self.owes(share) {
+            let episode = over.then_some(Episode { ret: self.sums.ret, length: self.sums.length });
+            self.ends.push(End { row: self.rows.reward.len() - 1, terminated: step.terminated, episode });
+            self.final_obs.extend(self.obs.iter().map(|&x| x as f32));
+            self.episode_costs.extend(self.sums.costs.iter().map(|&c| if over { c } else { 0.0 }));
+        }
+        if over {
+            self.reset(actor)?;
+            if self.owes(share) {
+                self.start_memory.extend_from_slice(&self.memory);
+            }
+        }
+        Ok(())
+    }
+
+    /// Make the whole share.
+    fn run(&mut self, actor: &dyn Actor, share: Share, limit: usize, progress: &AtomicU64) -> Result<()> {
+        self.begin();
         let mut clock = Instant::now();
-        for t in 0..horizon {
-            let obs = &mut share.obs[t * obs_dim..][..obs_dim];
-            let act = &mut share.act[t * act_dim..][..act_dim];
-            narrow(&self.obs, obs);
-            share.log_prob[t] = actor.act(obs, &mut self.memory, &mut self.noise, act, &mut self.scratch);
-            for (wide, narrow) in self.action.iter_mut().zip(&*act) {
-                *wide = f64::from(*narrow);
-            }
+        while self.owes(share) {
+            let Seat { obs, memory, stream, act, scratch, log_prob } = self.seat();
+            *log_prob = actor.act(obs, memory, stream, act, scratch);
             self.times.policy += lap(&mut clock);
-            let step = self.env.step(&self.action, &mut self.obs, &mut self.costs)?;
-            share.reward[t] = step.reward as f32;
-            narrow(&self.costs, &mut share.costs[t * n_costs..][..n_costs]);
-            self.sums.ret += step.reward;
-            self.sums.length += 1;
-            for (sum, cost) in self.sums.costs.iter_mut().zip(&self.costs) {
-                *sum += cost;
-            }
-            let over = step.terminated || step.truncated || self.sums.length >= episode_steps;
-            if over || t + 1 == horizon {
-                let episode = over.then_some(Episode { ret: self.sums.ret, length: self.sums.length });
-                self.ends.push(End { row: t, terminated: step.terminated, episode });
-                self.final_obs.extend(self.obs.iter().map(|&x| x as f32));
-                self.episode_costs.extend(self.sums.costs.iter().map(|&c| if over { c } else { 0.0 }));
-            }
-            if over {
-                self.reset(actor)?;
-                if t + 1 < horizon {
-                    self.start_memory.extend_from_slice(&self.memory);
-                }
-            }
+            self.step(actor, share, limit)?;
             progress.fetch_add(1, Ordering::Relaxed);
             self.times.physics += lap(&mut clock);
         }
@@ -270,9 +349,10 @@ impl Lane {
     }
 }
 
-fn narrow(wide: &[f64], narrow: &mut [f32]) {
-    for (n, w) in narrow.iter_mut().zip(wide) {
-        *n = *w as f32;
+impl Rows {
+    fn clear(&mut self) {
+        let Self { obs, act, log_prob, reward, costs } = self;
+        [obs, act, log_prob, reward, costs].into_iter().for_each(Vec::clear);
     }
 }
 

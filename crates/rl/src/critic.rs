@@ -80,18 +80,18 @@ impl Critic {
         self
     }
 
-    /// Values of observations, normalised, `[rows, obs_dim]` -> `[rows]`.
-    pub fn values(&self, obs: &[f32]) -> Vec<f32> {
-        let rows = Rows::all(obs, self.net.input());
+    /// Values of what the policy's features say, `[rows, feature_len]` -> `[rows]`.
+    pub fn values(&self, features: &[f32]) -> Vec<f32> {
+        let rows = Rows::all(features, self.net.input());
         let mut values = vec![0.0; rows.len()];
         self.net.forward(&self.params, &rows, &mut values);
         values
     }
 
-    /// One pass over rows of normalised observations in the given order, one Adam step a minibatch, towards `targets`.
-    pub fn fit_pass(&mut self, obs: &[f32], targets: &[f32], order: &[u32], fit: &Fit) -> Result<()> {
+    /// One pass over rows of features in the given order, one Adam step a minibatch, towards `targets`.
+    pub fn fit_pass(&mut self, features: &[f32], targets: &[f32], order: &[u32], fit: &Fit) -> Result<()> {
         for index in order.chunks(fit.minibatch) {
-            let rows = Rows { index: Some(index), ..Rows::all(obs, self.net.input()) };
+            let rows = Rows { index: Some(index), ..Rows::all(features, self.net.input()) };
             let scale = 2.0 / index.len() as f32;
             let head = |first: usize, y: &[f32], dy: &mut [f32], _: &mut [f64]| {
                 for (i, (dy, y)) in dy.iter_mut().zip(y).enumerate() {

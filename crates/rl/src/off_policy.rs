@@ -6,6 +6,7 @@ use tony_random::Stream;
 use tony_run::{Archive, Metrics, Plan, settings};
 
 use crate::actor_critic::{Nonlinearity, check_widths};
+use crate::algorithm::Start;
 use crate::critic::{load_adam, save_adam};
 use crate::net_actor::{Head, NetActor, Scale};
 use crate::replay::{Minibatch, Replay};
@@ -66,7 +67,9 @@ pub struct Experience {
 
 impl Experience {
     /// Nothing yet.
-    pub fn new(plan: &Plan, spec: &Spec, seed: u64) -> Result<Self> {
+    pub fn new(plan: &Plan, start: Start) -> Result<Self> {
+        start.without_policy(plan)?;
+        let Start { spec, seed, .. } = start;
         let (config, run): (Config, train::Config) = (plan.group()?, plan.group()?);
         check_widths(&config.hidden)?;
         if config.replay < config.minibatch {

@@ -19,12 +19,12 @@
 //! | `K <- min(int(1.5 K + 1), K_max)` | [`next_contexts`] |
 //! | `beta` | `entropy` |
 
-use tony_env::Spec;
 use tony_nn::{Adam, categorical, norm};
 use tony_random::Stream;
 use tony_run::{Archive, Metrics, Plan, Source, settings};
 
 use crate::actor_critic::standardise;
+use crate::algorithm::Start;
 use crate::context_policy::{ContextNet, ContextPolicy, PathRows, Shape, Work};
 use crate::critic::{load_adam, save_adam};
 use crate::rollout::Rollout;
@@ -110,8 +110,10 @@ pub struct Told {
 }
 
 impl Options {
-    /// Build from settings; a path needs at least `least` steps. Initial weights come from the streams `init.*` of `seed`.
-    pub fn new(plan: &Plan, spec: &Spec, seed: u64, least: usize) -> Result<Self> {
+    /// Build from settings; a path needs at least `least` steps. Initial weights come from the streams `init.*` of the seed.
+    pub fn new(plan: &Plan, start: Start, least: usize) -> Result<Self> {
+        start.without_policy(plan)?;
+        let Start { spec, seed, .. } = start;
         let (config, run) = (plan.group::<Config>()?, plan.group::<train::Config>()?);
         let steps = run.episode_steps.unwrap_or(usize::MAX).min(spec.max_steps);
         let invalid = |what: String, hint: String| Err(Error::Invalid { what, hint });

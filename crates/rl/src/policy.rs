@@ -1,10 +1,13 @@
 //! [`Actor`]: what acts. [`Policy`]: what an on-policy algorithm improves. And the policy of this crate: an MLP with a Gaussian or
 //! categorical head.
 
+use std::any::Any;
+use std::borrow::Cow;
+
 use tony_env::space::Space;
 use tony_nn::{Activation, Init, Mlp, Normaliser, Rows, Workspace, categorical, gaussian};
 use tony_random::Stream;
-use tony_run::Archive;
+use tony_run::{Archive, Metrics};
 
 use crate::actor_critic::Nonlinearity;
 use crate::head::Head;
@@ -37,13 +40,34 @@ impl<'a> Batch<'a> {
 /// One weight for each row as a function of (row, log-probability now): what an algorithm says about a batch.
 pub type Weight<'a> = dyn Fn(usize, f32) -> f32 + Sync + 'a;
 
-/// Room for acting on one observation without allocating; one for each thread that acts.
+/// Room for acting on one observation without allocating; one for each environment that is acted in.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// What an actor keeps from step to step of an episode only to act faster, as the keys and values of the tokens so far: the same
+    /// action follows without it, to the bit. Whoever steps the environment empties it at each reset and at the start of each batch,
+    /// and never saves it, so what is here was kept by the same actor, with the same parameters, in the same episode.
+    pub kept: Option<Box<dyn Any + Send>>,
     pub(crate) input: Vec<f32>,
     pub(crate) output: Vec<f32>,
     pub(crate) noise: Vec<f32>,
     pub(crate) net: tony_nn::Scratch,
+}
+
+/// One environment's step in [`Actor::act_together`], as [`Actor::act`] would take it.
+#[derive(Debug)]
+pub struct Seat<'a> {
+    /// The observation, `[obs_dim]`.
+    pub obs: &'a [f32],
+    /// What the actor carries from step to step, `[memory_len]`.
+    pub memory: &'a mut [f32],
+    /// The environment's own random numbers.
+    pub stream: &'a mut Stream,
+    /// The action to write, `[act_dim]`.
+    pub act: &'a mut [f32],
+    /// The environment's own room.
+    pub scratch: &'a mut Scratch,
+    /// The action's log-probability, to write.
+    pub log_prob: &'a mut f32,
 }
 
 /// Whatever acts in an environment and can be deployed: saved, loaded, evaluated.
@@ -72,6 +96,25 @@ pub trait Actor: Send + Sync {
     /// Draw an action for one observation. Returns its log-probability; for a [`Policy`] as [`Policy::log_probs`] computes it, to the
     /// bit, and 0 where there is none.
     fn act(&self, obs: &[f32], memory: &mut [f32], stream: &mut Stream, act: &mut [f32], scratch: &mut Scratch) -> f32;
+
+    /// Does it act faster for several environments at once? Then they are stepped in lockstep, through [`Actor::act_together`].
+    fn together(&self) -> bool {
+        false
+    }
+
+    /// [`Actor::act`] for one step of each of several environments. What a seat gets depends on nothing in the others.
+    fn act_together(&self, seats: &mut [Seat]) {
+        for Seat { obs, memory, stream, act, scratch, log_prob } in seats {
+            **log_prob = self.act(obs, memory, stream, act, scratch);
+        }
+    }
+
+    /// Put a batch in order after it was collected and before anything learns from it: an actor that draws by another forward pass than
+    /// the one it learns through writes that one's log-probabilities here, and one that is paid for staying near another policy
+    /// changes the rewards. What it sets in `metrics` is logged with the update's.
+    fn settle(&self, _rollout: &mut Rollout, _metrics: &mut Metrics) -> Result<()> {
+        Ok(())
+    }
 
     /// The most likely action for one observation.
     fn mode(&self, obs: &[f32], memory: &mut [f32], act: &mut [f32], scratch: &mut Scratch);
@@ -110,8 +153,16 @@ pub trait Policy: Actor {
     /// All learnable parameters, to change.
     fn params_mut(&mut self) -> &mut [f32];
 
-    /// The layer that standardises observations, which critics share.
-    fn normaliser(&self) -> Option<&Normaliser>;
+    /// What critics read of observations, `[rows, obs_dim]` -> `[rows, feature_len]`, by the policy as it is.
+    fn features<'a>(&self, obs: &'a [f32]) -> Cow<'a, [f32]>;
+
+    /// How many numbers critics read of an observation.
+    fn feature_len(&self) -> usize;
+
+    /// Should the rows of an episode stay together and in order in a minibatch? So it is for a policy that computes them at once.
+    fn whole_episodes(&self) -> bool {
+        false
+    }
 
     /// Let the normaliser learn from observations, `[rows, obs_dim]`. Changes the policy: only between batches.
     fn observe(&mut self, obs: &[f32]);
@@ -346,8 +397,16 @@ impl Policy for MlpPolicy {
         &mut self.params
     }
 
-    fn normaliser(&self) -> Option<&Normaliser> {
-        self.normaliser.as_ref()
+    fn features<'a>(&self, obs: &'a [f32]) -> Cow<'a, [f32]> {
+        self.normaliser.as_ref().map_or(Cow::Borrowed(obs), |normaliser| {
+            let mut normalised = vec![0.0; obs.len()];
+            normaliser.apply(obs, &mut normalised);
+            Cow::Owned(normalised)
+        })
+    }
+
+    fn feature_len(&self) -> usize {
+        self.net.input()
     }
 
     fn observe(&mut self, obs: &[f32]) {

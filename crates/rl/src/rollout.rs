@@ -22,6 +22,8 @@ pub struct Rollout {
     pub reward: Vec<f32>,
     /// Costs, `[rows, n_costs]`.
     pub costs: Vec<f32>,
+    /// Log-probability of each action under the policy that the learning one should stay near, `[rows]`; empty: there is none.
+    pub reference: Vec<f32>,
     /// What a wrapper adds to the rewards, `[rows]`; empty: nothing. It counts in the advantages and not in the critic's targets.
     pub bonus: Vec<f32>,
     /// Ends of segments, by increasing row.
@@ -76,6 +78,20 @@ impl Rollout {
         }
     }
 
+    /// Forget all rows; the shape stays.
+    pub fn clear(&mut self) {
+        let Self { obs, act, log_prob, reward, costs, reference, bonus, final_obs, memory, .. } = self;
+        [obs, act, log_prob, reward, costs, reference, bonus, final_obs, memory].into_iter().for_each(Vec::clear);
+        self.ends.clear();
+        self.episode_costs.clear();
+    }
+
+    /// The rows of segment `index`, the one that `ends[index]` ends.
+    pub fn segment(&self, index: usize) -> std::ops::Range<usize> {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before].row + 1);
+        start..self.ends[index].row + 1
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.reward.len()
@@ -122,6 +138,7 @@ impl Rollout {
         scan("observation", &self.obs, self.obs_dim)
             .or_else(|| scan("action", &self.act, self.act_dim))
             .or_else(|| scan("log-probability", &self.log_prob, 1))
+            .or_else(|| scan("reference log-probability", &self.reference, 1))
             .or_else(|| scan("reward", &self.reward, 1))
             .or_else(|| scan("cost", &self.costs, self.n_costs.max(1)))
             .or_else(|| {

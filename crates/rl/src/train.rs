@@ -7,7 +7,7 @@ use tony_env::{Env, Spec, Step};
 use tony_random::Stream;
 use tony_run::{Archive, Checkpoint, Control, Loaded, Metrics, Outcome, Part, Plan, RunFolder, Times, phase, settings};
 
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, MakePolicy, Start};
 use crate::algorithms;
 use crate::collector::Collector;
 use crate::context_policy::{self, ContextPolicy};
@@ -30,6 +30,10 @@ settings! {
         "envs" envs: usize = 4, (1..=4096);
         /// Environment steps an update, over all environments.
         "steps_per_update" steps_per_update: usize = 20_000, (1..=100_000_000);
+        /// Whole episodes an update, over all environments, however many steps they take; none: steps_per_update.
+        "episodes_per_update" episodes_per_update: Option<usize> = None, if |episodes| episodes.is_none_or(|n| n > 0), "none, or a whole number, at least 1";
+        /// So many consecutive environments see the same episodes: each group begins its n-th ones with the same seed.
+        "group" group: usize = 1, (1..=4096);
         /// Updates that share a line of the records, as means. A checkpoint falls on such a line.
         "log.updates" log_updates: u64 = 1, (1..=1_000_000);
         /// Rewards are multiplied by this before the algorithm sees them; returns are told unscaled.
@@ -48,6 +52,7 @@ pub struct Trainer {
     collector: Collector,
     rollout: Rollout,
     algorithm: Box<dyn Algorithm>,
+    steps: u64,
     updates: u64,
     /// Wall time of earlier processes of this run.
     earlier_seconds: f64,
@@ -57,16 +62,33 @@ pub struct Trainer {
 impl Trainer {
     /// Build from a plan and its `envs` environments. Everything that can be refused is refused here, before the first step.
     pub fn new(plan: &Plan, envs: Vec<Box<dyn Env>>) -> Result<Self> {
+        Self::build(plan, envs, None)
+    }
+
+    /// [`Trainer::new`] around a ready policy, which an on-policy algorithm then improves.
+    pub fn with_policy(plan: &Plan, envs: Vec<Box<dyn Env>>, policy: &MakePolicy) -> Result<Self> {
+        Self::build(plan, envs, Some(policy))
+    }
+
+    fn build(plan: &Plan, envs: Vec<Box<dyn Env>>, policy: Option<&MakePolicy>) -> Result<Self> {
         let mut config: Config = plan.group()?;
         let spec = envs.first().map(|env| env.spec().clone()).ok_or_else(|| Error::Invalid {
             what: "a training needs an environment".to_owned(),
             hint: "set envs to 1 or more".to_owned(),
         })?;
-        let algorithm = algorithms::find(&plan.algorithm)?.build(plan, &spec, config.seed)?;
+        let start = Start { spec: &spec, seed: config.seed, policy };
+        let algorithm = algorithms::find(&plan.algorithm)?.build(plan, start)?;
+        if config.episodes_per_update.is_some()
+            && (algorithm.steps_per_update().is_some() || algorithm.replay().is_some())
+        {
+            return Err(Error::Invalid {
+                what: format!("{} counts steps and takes no episodes_per_update", plan.algorithm),
+                hint: "leave episodes_per_update out, or use an on-policy algorithm: tony list algos".to_owned(),
+            });
+        }
         config.steps_per_update = algorithm.steps_per_update().unwrap_or(config.steps_per_update);
-        let rows = config.steps_per_update;
-        let collector = Collector::new(envs, algorithm.actor(), config.seed, rows, config.episode_steps)?;
-        let mut rollout = Rollout::new(spec.obs_dim, spec.action.row_len(), spec.costs.len(), rows);
+        let collector = Collector::new(envs, algorithm.actor(), &config)?;
+        let mut rollout = Rollout::new(spec.obs_dim, spec.action.row_len(), spec.costs.len(), 0);
         rollout.memory_len = algorithm.actor().memory_len();
         Ok(Self {
             config,
@@ -74,6 +96,7 @@ impl Trainer {
             collector,
             rollout,
             algorithm,
+            steps: 0,
             updates: 0,
             earlier_seconds: 0.0,
             times: Times::default(),
@@ -82,17 +105,18 @@ impl Trainer {
 
     /// Go on from a checkpoint of a run with the same plan.
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
-        self.restore_from(&loaded.policy, &loaded.trainer, loaded.updates)?;
+        self.restore_from(&loaded.policy, &loaded.trainer, loaded.steps, loaded.updates)?;
         self.restore_replay(&|name| loaded.part(name))?;
         self.earlier_seconds = loaded.seconds;
         Ok(())
     }
 
-    /// Go on from what [`Trainer::save`] wrote after `updates` updates.
-    pub fn restore_from(&mut self, policy: &Archive, trainer: &Archive, updates: u64) -> Result<()> {
+    /// Go on from what [`Trainer::save`] wrote after so many steps and updates.
+    pub fn restore_from(&mut self, policy: &Archive, trainer: &Archive, steps: u64, updates: u64) -> Result<()> {
         self.algorithm.actor_mut().load(policy)?;
         self.algorithm.load(trainer)?;
         self.collector.load(trainer)?;
+        self.steps = steps;
         self.updates = updates;
         Ok(())
     }
@@ -192,16 +216,18 @@ impl Trainer {
         control.phase.store(phase::UPDATE, Ordering::Relaxed);
         let clock = Instant::now();
         let in_update = |error: Error| error.in_update(self.updates + 1);
+        let mut metrics = Metrics::new();
+        self.algorithm.actor().settle(&mut self.rollout, &mut metrics).map_err(in_update)?;
         if let Some((quantity, row)) = self.rollout.first_non_finite() {
             return Err(in_update(Error::non_finite(quantity, row)));
         }
         if self.config.reward_scale != 1.0 {
             self.rollout.reward.iter_mut().for_each(|reward| *reward *= self.config.reward_scale as f32);
         }
-        let mut metrics = Metrics::new();
         let flops = tony_nn::flop_count();
         self.algorithm.update(&self.rollout, &mut metrics).map_err(in_update)?;
         self.times.update_flops += tony_nn::flop_count() - flops;
+        self.steps += self.rollout.rows() as u64;
         self.updates += 1;
         self.times.update += clock.elapsed().as_secs_f64();
         Ok(metrics)
@@ -223,7 +249,7 @@ impl Trainer {
 
     /// Environment steps done in all.
     pub fn steps(&self) -> u64 {
-        self.updates * self.config.steps_per_update as u64
+        self.steps
     }
 
     /// The algorithm as it is.
@@ -342,6 +368,7 @@ pub fn evaluate(
         let mut stream = Stream::new(seed, "evaluation", episode as u64);
         env.reset(stream.bits() >> 32, &mut obs)?;
         actor.begin(&mut stream, &mut memory);
+        scratch.kept = None;
         if actor.options() > 0 {
             actor.follow(episode % actor.options(), &mut memory);
         }

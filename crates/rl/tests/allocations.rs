@@ -8,6 +8,7 @@ use tony_random::Stream;
 use tony_rl::collector::Collector;
 use tony_rl::policy::{MlpOptions, MlpPolicy};
 use tony_rl::rollout::Rollout;
+use tony_rl::train::Config;
 
 /// Blocks allocated while collecting one batch of `rows` rows after a first one.
 fn blocks(env: &str, rows: usize) -> Option<u64> {
@@ -26,7 +27,7 @@ fn blocks(env: &str, rows: usize) -> Option<u64> {
     };
     let policy = MlpPolicy::new(spec.obs_dim, &spec.action, &options, &mut Stream::new(0, "init", 0)).unwrap();
     let envs: Vec<Box<dyn Env>> = vec![env];
-    let mut collector = Collector::new(envs, &policy, 0, rows, None).unwrap();
+    let mut collector = Collector::new(envs, &policy, &Config { steps_per_update: rows, ..Config::default() }).unwrap();
     let mut rollout = Rollout::new(spec.obs_dim, spec.action.row_len(), spec.costs.len(), rows);
     let progress = AtomicU64::new(0);
     for _ in 0..3 {

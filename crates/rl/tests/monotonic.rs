@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tony_env::Context;
 use tony_random::Stream;
-use tony_rl::algorithm::Algorithm;
+use tony_rl::algorithm::{Algorithm, Start};
 use tony_rl::algorithms;
 use tony_rl::algorithms::empi::{
     adapt, divergence_from_kl, improvement_bounds, line_step, measure, penalised_weight, visit_shift,
@@ -223,7 +223,7 @@ fn build(settings: &[&str]) -> tony_rl::Result<Box<dyn Algorithm>> {
     let words: Vec<&str> = ["hidden=8", "critic.passes=0"].iter().chain(settings).copied().collect();
     let entry = algorithms::find("empi")?;
     let plan = entry.resolve("probe-action", &[Layer::command_line(&words)?])?;
-    entry.build(&plan, tony_env::make("probe-action", &Context::default())?.spec(), 0)
+    entry.build(&plan, Start::new(tony_env::make("probe-action", &Context::default())?.spec(), 0))
 }
 
 /// Episodes of one step by the algorithm's own policy, paying `1 - (action - sign/2)^2`.

@@ -348,9 +348,10 @@ fn a_resumed_discovery_is_the_unbroken_one() {
         train(&mut first, 3);
         let (mut policy, mut state) = (Archive::new(), Archive::new());
         first.save(&mut policy, &mut state).unwrap();
+        let steps = first.steps();
         drop(first);
         let mut second = trainer(algorithm, env, settings).unwrap();
-        second.restore_from(&policy, &state, 3).unwrap();
+        second.restore_from(&policy, &state, steps, 3).unwrap();
         train(&mut second, 3);
         assert!(bytes(&unbroken) == bytes(&second), "{algorithm} {settings:?}");
     }

@@ -136,7 +136,7 @@ fn off_policy_actions_that_matter_are_found() {
 
 fn value(trainer: &Trainer, obs: [f32; 2]) -> f64 {
     let learner = trainer.algorithm().learner().unwrap();
-    f64::from(learner.critics[0].values(&learner.normalised(&obs))[0])
+    f64::from(learner.critics[0].values(&learner.policy.features(&obs))[0])
 }
 
 fn best_action(trainer: &Trainer, obs: [f32; 2]) -> f64 {

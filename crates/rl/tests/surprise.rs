@@ -7,6 +7,7 @@ use serde_json::Value;
 use tony_env::space::Space;
 use tony_env::{Context, Env, Spec};
 use tony_random::Stream;
+use tony_rl::algorithm::Start;
 use tony_rl::algorithms::surprise::{lagged, prediction_error, scale};
 use tony_rl::dynamics::{Dynamics, Pairs, Replay, constrained_step, followed, kl, log_density};
 use tony_rl::rollout::{End, Rollout};
@@ -282,7 +283,7 @@ fn settings_of_the_bonus_that_cannot_be_are_refused() {
         let entry = algorithms::find("trpo").unwrap();
         let plan = entry.resolve("probe-action", &[Layer::command_line(words).unwrap()])?;
         let spec = tony_env::make("probe-action", &Context::default()).unwrap().spec().clone();
-        entry.build(&plan, &spec, 0).map(|_| ())
+        entry.build(&plan, Start::new(&spec, 0)).map(|_| ())
     };
     let message = |words: &[&str]| refuse(words).unwrap_err().to_string();
     assert!(message(&["surprise=curiosity"]).contains("surprisal"), "{}", message(&["surprise=curiosity"]));
@@ -355,8 +356,9 @@ fn a_surprised_run_resumes_bit_for_bit() {
             update(&mut first, 3);
             let (mut policy, mut state) = (Archive::new(), Archive::new());
             first.save(&mut policy, &mut state).unwrap();
+            let steps = first.steps();
             let mut second = small(algorithm, bonus);
-            second.restore_from(&policy, &state, 3).unwrap();
+            second.restore_from(&policy, &state, steps, 3).unwrap();
             update(&mut second, 3);
             assert!(bytes(&unbroken) == bytes(&second), "{algorithm} {bonus:?}");
         }

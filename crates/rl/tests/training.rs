@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use tony_env::space::Space;
 use tony_env::{Context, Env, Spec, Step};
+use tony_rl::algorithm::Start;
 use tony_rl::{Error, Trainer, algorithms};
 use tony_run::{Archive, Control, Layer};
 
@@ -72,9 +73,10 @@ fn a_resumed_run_is_the_unbroken_one() {
         update(&mut first, 3);
         let (mut policy, mut state) = (Archive::new(), Archive::new());
         first.save(&mut policy, &mut state).unwrap();
+        let steps = first.steps();
         drop(first);
         let mut second = trainer(algorithm, settings);
-        second.restore_from(&policy, &state, 3).unwrap();
+        second.restore_from(&policy, &state, steps, 3).unwrap();
         update(&mut second, 3);
         assert!(bytes(&unbroken) == bytes(&second), "{algorithm}");
     }
@@ -106,11 +108,12 @@ fn a_resumed_run_is_the_unbroken_one_off_policy() {
         update(&mut first, 5);
         let (mut policy, mut state) = (Archive::new(), Archive::new());
         first.save(&mut policy, &mut state).unwrap();
+        let steps = first.steps();
         let parts: BTreeMap<String, Archive> =
             first.parts().iter().map(|part| (part.name.clone(), (part.make)().unwrap())).collect();
         drop(first);
         let mut second = off_policy(algorithm, &[]);
-        second.restore_from(&policy, &state, 50).unwrap();
+        second.restore_from(&policy, &state, steps, 50).unwrap();
         second.restore_replay(&|name| Ok(parts[name].clone())).unwrap();
         update(&mut second, 3);
         assert!(bytes(&unbroken) == bytes(&second), "{algorithm}");
@@ -263,7 +266,7 @@ fn every_preset_of_every_algorithm_resolves() {
             let word = format!("preset={}", preset.name);
             let plan = entry.resolve(env, &[Layer::command_line(&[word]).unwrap()]).unwrap();
             let spec = tony_env::make(env, &Context::default()).unwrap().spec().clone();
-            entry.build(&plan, &spec, 0).unwrap();
+            entry.build(&plan, Start::new(&spec, 0)).unwrap();
             let values: BTreeMap<_, _> = preset.entries().copied().collect();
             for (key, value) in values {
                 assert_eq!(plan.get(key), Some(value), "{} {}: written as it is stored", entry.name, preset.name);

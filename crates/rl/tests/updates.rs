@@ -3,7 +3,7 @@
 
 use tony_env::{Context, Spec};
 use tony_random::Stream;
-use tony_rl::algorithm::{Algorithm, CostWeights, Norm};
+use tony_rl::algorithm::{Algorithm, CostWeights, Norm, Start};
 use tony_rl::algorithms::{self, ppo};
 use tony_rl::policy::{Batch, Scratch};
 use tony_rl::rollout::{End, Episode, Rollout};
@@ -19,7 +19,7 @@ fn build(name: &str, settings: &[&str]) -> Box<dyn Algorithm> {
     let words: Vec<&str> = common.iter().chain(settings).copied().collect();
     let entry = algorithms::find(name).unwrap();
     let plan = entry.resolve("probe-cost-v0", &[Layer::command_line(&words).unwrap()]).unwrap();
-    entry.build(&plan, &spec(), 0).unwrap()
+    entry.build(&plan, Start::new(&spec(), 0)).unwrap()
 }
 
 /// Episodes of `length` steps by the algorithm's own policy, each step costing `1 + action` and paying `action (1 + observation)`:

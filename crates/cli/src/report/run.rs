@@ -17,7 +17,7 @@ struct Known {
     colour: usize,
 }
 
-const KNOWN: [Known; 22] = [
+const KNOWN: [Known; 25] = [
     Known { metric: "Metrics/EpRet", title: "Return", unit: "reward per episode", colour: 0 },
     Known { metric: "Metrics/EpCost", title: "Cost", unit: "cost per episode", colour: 1 },
     Known {
@@ -34,6 +34,9 @@ const KNOWN: [Known; 22] = [
         colour: 0,
     },
     Known { metric: "Metrics/AccuracyBefore", title: "Before adaptation", unit: "share", colour: 1 },
+    Known { metric: "Metrics/Loss", title: "Loss on what is held out", unit: "nats", colour: 0 },
+    Known { metric: "Metrics/Accuracy", title: "Held-out pairs told right", unit: "share", colour: 0 },
+    Known { metric: "Train/Loss", title: "Loss", unit: "nats", colour: 1 },
     Known { metric: "Metrics/LagrangeMultiplier", title: "Lagrange multiplier", unit: "", colour: 3 },
     Known { metric: "Train/KL", title: "KL divergence, old to new policy", unit: "nats", colour: 2 },
     Known { metric: "Train/Entropy", title: "Policy entropy", unit: "nats", colour: 2 },
@@ -73,6 +76,8 @@ const OTHERS: &[&str] = &[
     "Train/InnerLoss",
     "Train/StepNorm",
     "Train/Eps",
+    "Train/Accuracy",
+    "Train/GradNorm",
     "Loss/Q",
     "Value/Q",
     "Diagnose/RowRatio",
@@ -90,6 +95,7 @@ const OTHERS: &[&str] = &[
     "Options/LogProb",
     "Options/Accuracy",
     "Time/Examples",
+    "Time/Tokens",
     "Time/GFLOPS",
     "Time/Physics",
     "Time/Policy",
@@ -160,7 +166,14 @@ fn is_few_shot(input: &RunReport) -> bool {
 
 /// What is counted.
 fn steps_are(input: &RunReport) -> &'static str {
-    if is_few_shot(input) { "steps of the initialisation" } else { "environment steps" }
+    let of_language = |row: &Row| row.metrics.iter().any(|(name, _)| name == "Train/Loss");
+    if is_few_shot(input) {
+        "steps of the initialisation"
+    } else if input.metrics.first().is_some_and(of_language) {
+        "steps of the optimiser"
+    } else {
+        "environment steps"
+    }
 }
 
 /// A final cost beside its limit, in plain words.

@@ -32,6 +32,8 @@ enum Source {
         files: Vec<Vec<u8>>,
         tensors: BTreeMap<String, View>,
     },
+    /// Rows, columns and numbers, as a Hugging Face file has them; weights of norms as they are used.
+    Memory(BTreeMap<String, (usize, usize, Vec<f32>)>),
 }
 
 /// A tensor in one of the files of a folder.
@@ -110,6 +112,11 @@ impl ModelFile {
         Ok(Self { path: path.to_owned(), config, source: Source::HuggingFace { files, tensors } })
     }
 
+    /// A model that is in no file: rows, columns and numbers of its tensors.
+    pub(super) fn of_numbers(config: Config, tensors: BTreeMap<String, (usize, usize, Vec<f32>)>) -> Self {
+        Self { path: PathBuf::from("memory"), config, source: Source::Memory(tensors) }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -135,6 +142,7 @@ impl ModelFile {
         match &self.source {
             Source::Gguf { tensors, .. } => tensors.contains_key(name),
             Source::HuggingFace { tensors, .. } => tensors.contains_key(name),
+            Source::Memory(tensors) => tensors.contains_key(name),
         }
     }
 
@@ -167,6 +175,11 @@ impl ModelFile {
                 };
                 Tensor { kind, rows, columns, bytes: files[*file][bytes.clone()].to_vec() }
             }
+            Source::Memory(tensors) => {
+                let (rows, columns, numbers) = tensors.get(name).ok_or_else(missing)?;
+                let bytes = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+                Tensor { kind: Kind::F32, rows: *rows, columns: *columns, bytes }
+            }
         };
         if (tensor.rows, tensor.columns) != (rows, columns) {
             let is = format!("{} x {}", tensor.rows, tensor.columns);
@@ -180,6 +193,23 @@ impl ModelFile {
         self.tensor(name, 1, length)?.numbers(|i| i).ok_or_else(|| self.not_finite(name))
     }
 
+    /// Read a tensor in single precision, with rows and weights of norms as they are used.
+    pub(super) fn numbers(&self, name: &str, rows: usize, columns: usize) -> Result<Vec<f32>> {
+        let of = |part: &str| name.contains(&format!("self_attn.{part}_proj"));
+        let turned = of("q") || of("k");
+        let mut numbers = if rows == 1 {
+            let vector = self.vector(name, columns)?;
+            if turned { (0..columns).map(|i| vector[self.rotated_row(i)]).collect() } else { vector }
+        } else {
+            let order = |i| if turned { self.rotated_row(i) } else { i };
+            self.tensor(name, rows, columns)?.numbers(order).ok_or_else(|| self.not_finite(name))?
+        };
+        if name.ends_with("norm.weight") {
+            numbers.iter_mut().for_each(|x| *x += self.norm_shift());
+        }
+        Ok(numbers)
+    }
+
     /// A tensor has numbers that are none.
     pub(super) fn not_finite(&self, name: &str) -> Error {
         self.bad(format!("the tensor `{name}` has numbers that are not finite: the file is damaged"))
@@ -187,7 +217,7 @@ impl ModelFile {
 
     /// Where row `i` of a matrix that makes queries or keys lies in the file, whose pairs of rotated rows may lie side by side.
     pub(super) fn rotated_row(&self, i: usize) -> usize {
-        if matches!(self.source, Source::HuggingFace { .. }) || self.config.family != Family::Llama {
+        if !matches!(self.source, Source::Gguf { .. }) || self.config.family != Family::Llama {
             return i;
         }
         let size = self.config.head_size;

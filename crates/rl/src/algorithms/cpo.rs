@@ -22,13 +22,12 @@
 //! | `lambda*, nu*` | [`Step::lambda`], [`Step::nu`] |
 //! | eq. 14 (recovery) | [`Case::Infeasible`] |
 
-use tony_env::Spec;
 use tony_nn::dot;
 use tony_run::{Metrics, Plan};
 
 use crate::Result;
 use crate::actor_critic::{ActorCritic, Constrained};
-use crate::algorithm::{Algorithm, learner_accessors};
+use crate::algorithm::{Algorithm, Start, learner_accessors};
 use crate::constraint::{Constraint, multiplier_name};
 use crate::linear::eliminate;
 use crate::policy::Batch;
@@ -47,8 +46,9 @@ pub struct Cpo {
 
 impl Cpo {
     /// Build from settings.
-    pub fn new(plan: &Plan, spec: &Spec, seed: u64) -> Result<Self> {
-        Ok(Self { learner: ActorCritic::new(plan, spec, seed, Constrained::Yes)?, config: plan.group()?, seed })
+    pub fn new(plan: &Plan, start: Start) -> Result<Self> {
+        let learner = ActorCritic::new(plan, start, Constrained::Yes)?;
+        Ok(Self { learner, config: plan.group()?, seed: start.seed })
     }
 }
 

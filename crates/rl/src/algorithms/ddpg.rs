@@ -57,13 +57,13 @@ pub(super) const ENTRY: Entry = Entry {
         values: &[super::presets::ONE_STEP, &[("hidden", "[400, 300]")]],
     }],
     groups: &[&[train::Config::fields, off_policy::Config::fields, off_policy::PolicyConfig::fields, Config::fields]],
-    build: |plan: &Plan, spec, seed| {
+    build: |plan: &Plan, start| {
         let config: Config = plan.group()?;
         let head = Head::Deterministic(config.noise);
-        let outputs = NetActor::outputs("ddpg", spec, head)?;
-        let experience = Experience::new(plan, spec, seed)?;
-        let policy = experience.policy(plan, spec.obs_dim, outputs)?.with_target();
-        let q = experience.critic("q", spec.obs_dim + outputs, 1)?.with_target();
+        let outputs = NetActor::outputs("ddpg", start.spec, head)?;
+        let experience = Experience::new(plan, start)?;
+        let policy = experience.policy(plan, start.spec.obs_dim, outputs)?.with_target();
+        let q = experience.critic("q", start.spec.obs_dim + outputs, 1)?.with_target();
         let actor = experience.actor(&policy, head);
         Ok(Box::new(Ddpg { experience, config, actor, policy, q }))
     },

@@ -15,11 +15,10 @@
 //! | `normalise(sum_{t' >= t} gamma^{t'-t} (log P_D(c\|s_t') + r_t') - V(s_t, c))` | [`residual`] of it |
 //! | `beta` | `entropy` |
 
-use tony_env::Spec;
 use tony_run::{Metrics, Plan};
 
 use crate::Result;
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, Start};
 use crate::algorithms::vic::StateDecoder;
 use crate::options::{Options, Told, discounted, options_accessors, residual};
 use crate::rollout::Rollout;
@@ -32,9 +31,9 @@ pub struct Diayn {
 
 impl Diayn {
     /// Build from settings.
-    pub fn new(plan: &Plan, spec: &Spec, seed: u64) -> Result<Self> {
-        let options = Options::new(plan, spec, seed, 1)?;
-        let decoder = StateDecoder::new(plan, spec, seed, options.config.contexts)?;
+    pub fn new(plan: &Plan, start: Start) -> Result<Self> {
+        let options = Options::new(plan, start, 1)?;
+        let decoder = StateDecoder::new(plan, start, options.config.contexts)?;
         Ok(Self { options, decoder })
     }
 }

@@ -69,12 +69,12 @@ pub(super) const ENTRY: Entry = Entry {
         ]],
     }],
     groups: &[&[train::Config::fields, off_policy::Config::fields, Config::fields]],
-    build: |plan: &Plan, spec, seed| {
+    build: |plan: &Plan, start| {
         let config: Config = plan.group()?;
         let head = Head::Greedy(config.start);
-        let outputs = NetActor::outputs("dqn", spec, head)?;
-        let experience = Experience::new(plan, spec, seed)?;
-        let q = experience.critic("q", spec.obs_dim, outputs)?.with_target();
+        let outputs = NetActor::outputs("dqn", start.spec, head)?;
+        let experience = Experience::new(plan, start)?;
+        let q = experience.critic("q", start.spec.obs_dim, outputs)?.with_target();
         let actor = experience.actor(&q, head);
         Ok(Box::new(Dqn { experience, config, actor, q }))
     },

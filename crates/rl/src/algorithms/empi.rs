@@ -20,12 +20,11 @@
 //! | `alpha*` of the step towards a policy | [`line_step`] |
 //! | `C/2`, per `abs(rho - 1)` | `coefficient` |
 
-use tony_env::Spec;
 use tony_nn::{Adam, clip_norm};
 use tony_run::{Archive, Metrics, Plan, settings};
 
-use crate::actor_critic::{ActorCritic, Constrained, shuffled, standardise};
-use crate::algorithm::{Algorithm, learner_accessors};
+use crate::actor_critic::{ActorCritic, Constrained, minibatches, standardise};
+use crate::algorithm::{Algorithm, Start, learner_accessors};
 use crate::policy::{Batch, Policy};
 use crate::rollout::Rollout;
 use crate::trust_region::{self, line_search};
@@ -75,15 +74,15 @@ pub struct Empi {
 
 impl Empi {
     /// Build from settings.
-    pub fn new(plan: &Plan, spec: &Spec, seed: u64) -> Result<Self> {
-        let learner = ActorCritic::new(plan, spec, seed, Constrained::No)?;
+    pub fn new(plan: &Plan, start: Start) -> Result<Self> {
+        let learner = ActorCritic::new(plan, start, Constrained::No)?;
         if learner.config.gamma >= 1.0 || learner.config.standardise {
             return Err(Error::Invalid {
                 what: "empi's bound needs gamma below 1 and standardise=false: it scales advantages itself".to_owned(),
                 hint: "for example gamma=0.99 standardise=false".to_owned(),
             });
         }
-        Ok(Self { learner, config: plan.group()?, coefficient: None, last: None, seed })
+        Ok(Self { learner, config: plan.group()?, coefficient: None, last: None, seed: start.seed })
     }
 
     /// Where minibatch ascent on the penalised surrogate leads, as a step from the present parameters, which stay.
@@ -94,7 +93,7 @@ impl Empi {
         let mut grad = vec![0.0; origin.len()];
         let minibatch = if config.minibatch == 0 { rollout.rows() } else { config.minibatch };
         for pass in 0..config.passes {
-            for index in shuffled(rollout.rows(), self.seed, rollout.update, pass).chunks(minibatch) {
+            for index in &minibatches(policy, rollout, minibatch, self.seed, pass) {
                 let scale = 1.0 / index.len() as f32;
                 let weight = |row: usize, log_prob: f32| {
                     -scale * penalised_weight(log_prob - rollout.log_prob[row], advantage[row], coefficient as f32)

@@ -16,11 +16,10 @@ pub mod trpo;
 pub mod valor;
 pub mod vic;
 
-use tony_env::Spec;
 use tony_run::{Field, Layer, Plan, Settings, nearest};
 
 use crate::actor_critic::{self, Constrained};
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, Start};
 use crate::{Error, Result, constraint, critic, options, train, trust_region};
 use pid_lagrangian::PidLagrangian;
 pub use presets::Preset;
@@ -40,7 +39,7 @@ pub struct Entry {
     /// Named sets of settings; the first is the default.
     pub presets: &'static [Preset],
     groups: &'static [&'static [fn() -> Vec<Field>]],
-    build: fn(&Plan, &Spec, u64) -> Result<Box<dyn Algorithm>>,
+    build: fn(&Plan, Start) -> Result<Box<dyn Algorithm>>,
 }
 
 /// Groups of settings that every on-policy algorithm has.
@@ -75,7 +74,7 @@ const ENTRIES: &[Entry] = &[
         paper: "Schulman et al. 2017",
         presets: presets::PPO,
         groups: &[ON_POLICY, PPO],
-        build: |plan, spec, seed| Ok(Box::new(ppo::Ppo::new(plan, spec, seed, Constrained::No)?)),
+        build: |plan, start| Ok(Box::new(ppo::Ppo::new(plan, start, Constrained::No)?)),
     },
     Entry {
         name: "ppo-lag",
@@ -85,7 +84,7 @@ const ENTRIES: &[Entry] = &[
         paper: "Ray et al. 2019",
         presets: presets::PPO_LAG,
         groups: &[ON_POLICY, PPO_LAGRANGIAN],
-        build: |plan, spec, seed| lagrangian(Box::new(ppo::Ppo::new(plan, spec, seed, Constrained::Yes)?), plan),
+        build: |plan, start| lagrangian(Box::new(ppo::Ppo::new(plan, start, Constrained::Yes)?), plan),
     },
     Entry {
         name: "ppo-pid",
@@ -95,7 +94,7 @@ const ENTRIES: &[Entry] = &[
         paper: "Stooke et al. 2020",
         presets: presets::PPO_PID,
         groups: &[ON_POLICY, PPO_LAGRANGIAN],
-        build: |plan, spec, seed| lagrangian(Box::new(ppo::Ppo::new(plan, spec, seed, Constrained::Yes)?), plan),
+        build: |plan, start| lagrangian(Box::new(ppo::Ppo::new(plan, start, Constrained::Yes)?), plan),
     },
     Entry {
         name: "trpo",
@@ -105,7 +104,7 @@ const ENTRIES: &[Entry] = &[
         paper: "Schulman et al. 2015",
         presets: presets::TRPO,
         groups: &[ON_POLICY, TRPO],
-        build: |plan, spec, seed| Ok(Box::new(trpo::Trpo::new(plan, spec, seed, Constrained::No)?)),
+        build: |plan, start| Ok(Box::new(trpo::Trpo::new(plan, start, Constrained::No)?)),
     },
     Entry {
         name: "trpo-lag",
@@ -115,7 +114,7 @@ const ENTRIES: &[Entry] = &[
         paper: "Ray et al. 2019",
         presets: presets::TRPO_LAG,
         groups: &[ON_POLICY, TRPO_LAGRANGIAN],
-        build: |plan, spec, seed| lagrangian(Box::new(trpo::Trpo::new(plan, spec, seed, Constrained::Yes)?), plan),
+        build: |plan, start| lagrangian(Box::new(trpo::Trpo::new(plan, start, Constrained::Yes)?), plan),
     },
     Entry {
         name: "trpo-pid",
@@ -125,7 +124,7 @@ const ENTRIES: &[Entry] = &[
         paper: "Stooke et al. 2020",
         presets: presets::TRPO_PID,
         groups: &[ON_POLICY, TRPO_LAGRANGIAN],
-        build: |plan, spec, seed| lagrangian(Box::new(trpo::Trpo::new(plan, spec, seed, Constrained::Yes)?), plan),
+        build: |plan, start| lagrangian(Box::new(trpo::Trpo::new(plan, start, Constrained::Yes)?), plan),
     },
     Entry {
         name: "cpo",
@@ -135,7 +134,7 @@ const ENTRIES: &[Entry] = &[
         paper: "Achiam et al. 2017",
         presets: presets::CPO,
         groups: &[ON_POLICY, TRPO],
-        build: |plan, spec, seed| Ok(Box::new(cpo::Cpo::new(plan, spec, seed)?)),
+        build: |plan, start| Ok(Box::new(cpo::Cpo::new(plan, start)?)),
     },
     Entry {
         name: "empi",
@@ -145,7 +144,7 @@ const ENTRIES: &[Entry] = &[
         paper: "Achiam 2016",
         presets: presets::EMPI,
         groups: &[ON_POLICY, EMPI],
-        build: |plan, spec, seed| Ok(Box::new(empi::Empi::new(plan, spec, seed)?)),
+        build: |plan, start| Ok(Box::new(empi::Empi::new(plan, start)?)),
     },
     dqn::ENTRY,
     ddpg::ENTRY,
@@ -160,7 +159,7 @@ const ENTRIES: &[Entry] = &[
         paper: "Achiam et al. 2018",
         presets: presets::VALOR,
         groups: &[OPTIONS, PATH_DECODER],
-        build: |plan, spec, seed| Ok(Box::new(valor::Valor::new(plan, spec, seed)?)),
+        build: |plan, start| Ok(Box::new(valor::Valor::new(plan, start)?)),
     },
     Entry {
         name: "vic",
@@ -170,7 +169,7 @@ const ENTRIES: &[Entry] = &[
         paper: "Gregor et al. 2016",
         presets: presets::VIC,
         groups: &[OPTIONS, STATE_DECODER],
-        build: |plan, spec, seed| Ok(Box::new(vic::Vic::new(plan, spec, seed)?)),
+        build: |plan, start| Ok(Box::new(vic::Vic::new(plan, start)?)),
     },
     Entry {
         name: "diayn",
@@ -180,7 +179,7 @@ const ENTRIES: &[Entry] = &[
         paper: "Eysenbach et al. 2019",
         presets: presets::DIAYN,
         groups: &[OPTIONS, STATE_DECODER],
-        build: |plan, spec, seed| Ok(Box::new(diayn::Diayn::new(plan, spec, seed)?)),
+        build: |plan, start| Ok(Box::new(diayn::Diayn::new(plan, start)?)),
     },
 ];
 
@@ -242,9 +241,9 @@ impl Entry {
         Ok(Plan::resolve(self.name, env, &fields, if preset.name == self.presets[0].name { layers } else { &all })?)
     }
 
-    /// Build the algorithm for an environment.
-    pub fn build(&self, plan: &Plan, spec: &Spec, seed: u64) -> Result<Box<dyn Algorithm>> {
-        surprise::wrap((self.build)(plan, spec, seed)?, plan, spec, seed)
+    /// Build the algorithm.
+    pub fn build(&self, plan: &Plan, start: Start) -> Result<Box<dyn Algorithm>> {
+        surprise::wrap((self.build)(plan, start)?, plan, start)
     }
 
     /// Can it be wrapped by [`surprise`]?

@@ -16,12 +16,11 @@
 //! | `L^CLIP` (eq. 7) | [`clipped_surrogate`], its derivative by the log-probability [`clipped_weight`] |
 //! | `K` epochs, `M` minibatch | `passes`, `minibatch` |
 
-use tony_env::Spec;
 use tony_nn::{Adam, clip_norm};
 use tony_run::{Archive, Metrics, Plan, choices, settings};
 
-use crate::actor_critic::{ActorCritic, Constrained, shuffled};
-use crate::algorithm::{Algorithm, CostWeights, learner_accessors};
+use crate::actor_critic::{ActorCritic, Constrained, minibatches, shuffled};
+use crate::algorithm::{Algorithm, CostWeights, Start, learner_accessors};
 use crate::critic::{load_adam, save_adam};
 use crate::passes::{self, Pass, Verdict};
 use crate::policy::Batch;
@@ -76,9 +75,9 @@ pub struct Ppo {
 
 impl Ppo {
     /// Build from settings.
-    pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
+    pub fn new(plan: &Plan, start: Start, constrained: Constrained) -> Result<Self> {
         let config: Config = plan.group()?;
-        let learner = ActorCritic::new(plan, spec, seed, constrained)?;
+        let learner = ActorCritic::new(plan, start, constrained)?;
         if config.per_minibatch && (learner.config.standardise || constrained == Constrained::Yes) {
             return Err(Error::Invalid {
                 what: "standardise.minibatch=true needs standardise=false and an algorithm without costs".to_owned(),
@@ -87,7 +86,7 @@ impl Ppo {
         }
         let adam = Adam::new(learner.policy.params().len(), 0.9, 0.999, learner.config.adam_epsilon);
         let weights = CostWeights::none(learner.constraints.len());
-        Ok(Self { learner, config, adam, weights, seed })
+        Ok(Self { learner, config, adam, weights, seed: start.seed })
     }
 }
 
@@ -110,7 +109,7 @@ impl Algorithm for Ppo {
 
         let mut grad = vec![0.0; policy.params().len()];
         let mut improve = |pass: usize| {
-            for index in order(pass).chunks(fit.minibatch) {
+            for index in &minibatches(policy, rollout, fit.minibatch, seed, pass) {
                 let selected = Batch { index: Some(index), ..batch };
                 let scale = 1.0 / index.len() as f32;
                 let local = config.per_minibatch.then(|| standardised(&columns[0], index));
@@ -135,8 +134,8 @@ impl Algorithm for Ppo {
             .iter_mut()
             .zip(&estimates.targets)
             .map(|(critic, targets)| {
-                let (obs, order, fit) = (&estimates.obs, &order, &fit);
-                move |pass: usize| critic.fit_pass(obs, targets, &order(pass), fit)
+                let (features, order, fit) = (&estimates.features, &order, &fit);
+                move |pass: usize| critic.fit_pass(features, targets, &order(pass), fit)
             })
             .collect();
         let followers: Vec<Pass> =

@@ -68,11 +68,11 @@ pub(super) const ENTRY: Entry = Entry {
         values: &[super::presets::ONE_STEP, &[("activation", "sin"), ("start_steps", "10000")]],
     }],
     groups: &[&[train::Config::fields, off_policy::Config::fields, off_policy::PolicyConfig::fields, Config::fields]],
-    build: |plan: &Plan, spec, seed| {
+    build: |plan: &Plan, start| {
         let config: Config = plan.group()?;
         let head = Head::Deterministic(config.noise);
-        let outputs = NetActor::outputs("preqn", spec, head)?;
-        let experience = Experience::new(plan, spec, seed)?;
+        let outputs = NetActor::outputs("preqn", start.spec, head)?;
+        let experience = Experience::new(plan, start)?;
         if experience.config.minibatch > 4096 {
             return Err(Error::Invalid {
                 what: format!(
@@ -82,8 +82,8 @@ pub(super) const ENTRY: Entry = Entry {
                 hint: "preqn takes minibatch=32 to 4096; 256 is the default".to_owned(),
             });
         }
-        let policy = experience.policy(plan, spec.obs_dim, outputs)?;
-        let q = experience.critic("q", spec.obs_dim + outputs, 1)?;
+        let policy = experience.policy(plan, start.spec.obs_dim, outputs)?;
+        let q = experience.critic("q", start.spec.obs_dim + outputs, 1)?;
         let actor = experience.actor(&policy, head);
         let kernel = vec![0.0; experience.config.minibatch.pow(2)];
         Ok(Box::new(PreQn { experience, config, actor, policy, q, kernel }))

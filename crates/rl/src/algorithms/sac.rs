@@ -59,12 +59,12 @@ pub(super) const ENTRY: Entry = Entry {
     paper: "Haarnoja et al. 2018",
     presets: &[Preset { name: "default", summary: "Stable-Baselines3's values", values: &[super::presets::ONE_STEP] }],
     groups: &[&[train::Config::fields, off_policy::Config::fields, off_policy::PolicyConfig::fields, Config::fields]],
-    build: |plan: &Plan, spec, seed| {
+    build: |plan: &Plan, start| {
         let config: Config = plan.group()?;
-        let outputs = NetActor::outputs("sac", spec, Head::Squashed)?;
-        let experience = Experience::new(plan, spec, seed)?;
-        let policy = experience.policy(plan, spec.obs_dim, outputs)?;
-        let critic = |name| experience.critic(name, spec.obs_dim + outputs / 2, 1).map(Net::with_target);
+        let outputs = NetActor::outputs("sac", start.spec, Head::Squashed)?;
+        let experience = Experience::new(plan, start)?;
+        let policy = experience.policy(plan, start.spec.obs_dim, outputs)?;
+        let critic = |name| experience.critic(name, start.spec.obs_dim + outputs / 2, 1).map(Net::with_target);
         let critics = [critic("q1")?, critic("q2")?];
         let actor = experience.actor(&policy, Head::Squashed);
         let log_alpha = [config.weight.map_or(0.0, |weight| libm::log(weight) as f32)];

@@ -21,11 +21,10 @@
 
 use std::collections::VecDeque;
 
-use tony_env::Spec;
 use tony_random::Stream;
 use tony_run::{Archive, Metrics, Plan, choices, settings};
 
-use crate::algorithm::{Algorithm, CostWeights, wrapper_accessors};
+use crate::algorithm::{Algorithm, CostWeights, Start, wrapper_accessors};
 use crate::dynamics::{Dynamics, Pairs, Prediction, Replay, followed, log_density};
 use crate::rollout::Rollout;
 use crate::{Error, Result};
@@ -84,7 +83,7 @@ pub struct Surprise {
 }
 
 /// `inner` with the bonus that the plan asks for, if any.
-pub fn wrap(inner: Box<dyn Algorithm>, plan: &Plan, spec: &Spec, seed: u64) -> Result<Box<dyn Algorithm>> {
+pub fn wrap(inner: Box<dyn Algorithm>, plan: &Plan, start: Start) -> Result<Box<dyn Algorithm>> {
     let config: Config = plan.group()?;
     if config.bonus == Bonus::None {
         return Ok(inner);
@@ -95,6 +94,7 @@ pub fn wrap(inner: Box<dyn Algorithm>, plan: &Plan, spec: &Spec, seed: u64) -> R
             hint: "give widths from 1 to 4096, for example surprise.hidden=64,64".to_owned(),
         });
     }
+    let Start { spec, seed, .. } = start;
     let model = Dynamics::new(spec, &config.hidden, &mut Stream::new(seed, "init.dynamics", 0))?;
     let replay = Replay::new(spec.obs_dim, spec.action.row_len(), config.replay);
     Ok(Box::new(Surprise { inner, config, model, older: VecDeque::new(), replay, seed }))
@@ -221,6 +221,7 @@ mod tests {
     use crate::policy::Actor;
     use crate::policy::testing::small_policy;
     use crate::rollout::{End, Episode};
+    use tony_env::Spec;
     use tony_env::space::Space;
 
     /// Keeps the bonuses that it is given.

@@ -63,13 +63,13 @@ pub(super) const ENTRY: Entry = Entry {
         values: &[super::presets::ONE_STEP, &[("hidden", "[400, 300]")]],
     }],
     groups: &[&[train::Config::fields, off_policy::Config::fields, off_policy::PolicyConfig::fields, Config::fields]],
-    build: |plan: &Plan, spec, seed| {
+    build: |plan: &Plan, start| {
         let config: Config = plan.group()?;
         let head = Head::Deterministic(config.noise);
-        let outputs = NetActor::outputs("td3", spec, head)?;
-        let experience = Experience::new(plan, spec, seed)?;
-        let policy = experience.policy(plan, spec.obs_dim, outputs)?.with_target();
-        let critic = |name| experience.critic(name, spec.obs_dim + outputs, 1).map(Net::with_target);
+        let outputs = NetActor::outputs("td3", start.spec, head)?;
+        let experience = Experience::new(plan, start)?;
+        let policy = experience.policy(plan, start.spec.obs_dim, outputs)?.with_target();
+        let critic = |name| experience.critic(name, start.spec.obs_dim + outputs, 1).map(Net::with_target);
         let critics = [critic("q1")?, critic("q2")?];
         let actor = experience.actor(&policy, head);
         Ok(Box::new(Td3 { experience, config, actor, policy, critics }))

@@ -14,13 +14,12 @@
 //! | `beta = sqrt(2 delta / s'As)` | [`step_length`] |
 //! | `delta` | `target_kl` |
 
-use tony_env::Spec;
 use tony_nn::dot;
 use tony_run::{Metrics, Plan};
 
 use crate::Result;
 use crate::actor_critic::{ActorCritic, Constrained};
-use crate::algorithm::{Algorithm, CostWeights, learner_accessors};
+use crate::algorithm::{Algorithm, CostWeights, Start, learner_accessors};
 use crate::policy::Batch;
 use crate::rollout::Rollout;
 use crate::trust_region::{self, damped_fisher, inverse_fisher, line_search, surrogate_change};
@@ -35,11 +34,11 @@ pub struct Trpo {
 
 impl Trpo {
     /// Build from settings.
-    pub fn new(plan: &Plan, spec: &Spec, seed: u64, constrained: Constrained) -> Result<Self> {
+    pub fn new(plan: &Plan, start: Start, constrained: Constrained) -> Result<Self> {
         let config = plan.group()?;
-        let learner = ActorCritic::new(plan, spec, seed, constrained)?;
+        let learner = ActorCritic::new(plan, start, constrained)?;
         let weights = CostWeights::none(learner.constraints.len());
-        Ok(Self { learner, config, weights, seed })
+        Ok(Self { learner, config, weights, seed: start.seed })
     }
 }
 

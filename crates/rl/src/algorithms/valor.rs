@@ -16,13 +16,12 @@
 //! | `P_D(c\|tau)` | [`PathDecoder`] |
 //! | `normalise(log P_D(c\|tau)) + normalise(return - V)` | [`path_advantage`] |
 
-use tony_env::Spec;
 use tony_nn::{Activation, Adam, Init, Lstm, Mlp, Rows, Sequences, Tape, Workspace, axpy};
 use tony_random::Stream;
 use tony_run::{Archive, Metrics, Plan, settings};
 
 use crate::Result;
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, Start};
 use crate::critic::{load_adam, save_adam};
 use crate::options::{Options, Told, adam, cross_entropy, finite, options_accessors, path_advantage};
 use crate::rollout::Rollout;
@@ -48,10 +47,11 @@ pub struct Valor {
 
 impl Valor {
     /// Build from settings.
-    pub fn new(plan: &Plan, spec: &Spec, seed: u64) -> Result<Self> {
-        let (options, config) = (Options::new(plan, spec, seed, DIFFERENCES)?, plan.group::<Config>()?);
-        let stream = &mut Stream::new(seed, "init.decoder", 0);
-        let decoder = PathDecoder::new(spec.obs_dim, config.linear, config.cells, options.config.contexts, stream)?;
+    pub fn new(plan: &Plan, start: Start) -> Result<Self> {
+        let (options, config) = (Options::new(plan, start, DIFFERENCES)?, plan.group::<Config>()?);
+        let stream = &mut Stream::new(start.seed, "init.decoder", 0);
+        let decoder =
+            PathDecoder::new(start.spec.obs_dim, config.linear, config.cells, options.config.contexts, stream)?;
         Ok(Self { options, decoder })
     }
 }

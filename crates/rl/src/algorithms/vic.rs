@@ -12,13 +12,12 @@
 //! | `normalise(log P_D(c\|tau)) + normalise(return - V)` | [`path_advantage`] |
 //! | `beta = 0` | `entropy` |
 
-use tony_env::Spec;
 use tony_nn::{Activation, Adam, Init, Mlp, Rows, Workspace};
 use tony_random::Stream;
 use tony_run::{Archive, Metrics, Plan, settings};
 
 use crate::Result;
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, Start};
 use crate::critic::{load_adam, save_adam};
 use crate::options::{Options, Told, adam, cross_entropy, finite, options_accessors, path_advantage};
 use crate::rollout::Rollout;
@@ -39,9 +38,9 @@ pub struct Vic {
 
 impl Vic {
     /// Build from settings.
-    pub fn new(plan: &Plan, spec: &Spec, seed: u64) -> Result<Self> {
-        let options = Options::new(plan, spec, seed, 1)?;
-        let decoder = StateDecoder::new(plan, spec, seed, options.config.contexts)?;
+    pub fn new(plan: &Plan, start: Start) -> Result<Self> {
+        let options = Options::new(plan, start, 1)?;
+        let decoder = StateDecoder::new(plan, start, options.config.contexts)?;
         Ok(Self { options, decoder })
     }
 }
@@ -84,11 +83,11 @@ pub struct StateDecoder {
 
 impl StateDecoder {
     /// Build from settings.
-    pub fn new(plan: &Plan, spec: &Spec, seed: u64, contexts: usize) -> Result<Self> {
+    pub fn new(plan: &Plan, start: Start, contexts: usize) -> Result<Self> {
         let config: Config = plan.group()?;
-        let net = Mlp::new(&[&[spec.obs_dim], config.hidden.as_slice(), &[contexts]].concat(), Activation::Tanh)?;
+        let net = Mlp::new(&[&[start.spec.obs_dim], config.hidden.as_slice(), &[contexts]].concat(), Activation::Tanh)?;
         let mut params = vec![0.0; net.num_params()];
-        net.init(&mut params, Init::KaimingUniform, &mut Stream::new(seed, "init.decoder", 0));
+        net.init(&mut params, Init::KaimingUniform, &mut Stream::new(start.seed, "init.decoder", 0));
         Ok(Self { adam: adam(params.len()), net, params, workspace: Workspace::default() })
     }
 

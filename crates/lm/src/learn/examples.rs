@@ -1,0 +1,183 @@
+//! Rows of data to tokens that are learned.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use tony_deep::decoder::Sequence;
+
+use super::Learner;
+use crate::{Error, Message, Result, jsonl};
+
+/// Tokens of an example, of which those from `from` on are learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    pub tokens: Vec<u32>,
+    pub from: usize,
+}
+
+impl Example {
+    pub fn sequence(&self) -> Sequence<'_> {
+        Sequence { tokens: &self.tokens, from: self.from }
+    }
+}
+
+/// What is said: a text, which is one turn, or messages.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Turns {
+    Text(String),
+    Messages(Vec<Message>),
+}
+
+impl Turns {
+    /// As messages; a text is of `role`.
+    pub fn messages(self, role: &str) -> Vec<Message> {
+        match self {
+            Self::Text(content) => vec![Message { role: role.to_owned(), content }],
+            Self::Messages(messages) => messages,
+        }
+    }
+
+    /// As one text: that of the last message.
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Messages(messages) => messages.into_iter().next_back().map(|m| m.content).unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Row {
+    text: Option<String>,
+    messages: Option<Vec<Message>>,
+    prompt: Option<Turns>,
+    completion: Option<Turns>,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    prompt: Option<Turns>,
+    chosen: Turns,
+    rejected: Turns,
+}
+
+/// Where a turn of a person, and of a model, begins in dialogues of the form of HH-RLHF (Bai et al. 2022).
+const TURNS: [(&str, &str); 2] = [("user", "\n\nHuman:"), ("assistant", "\n\nAssistant:")];
+
+impl Learner {
+    /// Examples to imitate; rows are `{"prompt", "completion"}`, `{"messages"}`, of which the last is learned, or `{"text"}`, learned whole.
+    /// Those whose learned part lies wholly beyond `longest` tokens are left out; how many were.
+    pub(super) fn examples(&self, path: &Path, longest: usize) -> Result<(Vec<Example>, usize)> {
+        let (mut examples, mut left_out) = (Vec::new(), 0);
+        for (line, row) in jsonl::read::<Row>(path)? {
+            let bad = |what: &str| Error::Data { path: path.to_owned(), line, what: what.to_owned() };
+            let mut example = match (row.text, row.messages, row.prompt, row.completion) {
+                (Some(text), None, None, None) => self.plain(&text)?,
+                (None, Some(mut messages), None, None) => {
+                    let last = messages.pop().ok_or_else(|| bad("there are no messages"))?;
+                    if last.role != "assistant" {
+                        return Err(bad("the last message, which is learned, is not the assistant's"));
+                    }
+                    self.answer(&messages, &last.content)?
+                }
+                (None, None, Some(prompt), Some(completion)) => {
+                    self.answer(&prompt.messages("user"), &completion.text())?
+                }
+                _ => return Err(bad("a row has `prompt` and `completion`, or `messages`, or `text`")),
+            };
+            example.tokens.truncate(longest);
+            if example.from < example.tokens.len() { examples.push(example) } else { left_out += 1 }
+        }
+        Ok((examples, left_out))
+    }
+
+    /// Pairs of answers, the better first; rows are `{"prompt", "chosen", "rejected"}`, or `{"chosen", "rejected"}` with whole dialogues in the
+    /// form of HH-RLHF. What counts of each is its last token. Pairs with one of over `longest` tokens are left out; how many were.
+    pub(super) fn pairs(&self, path: &Path, longest: usize) -> Result<(Vec<[Example; 2]>, usize)> {
+        let (mut pairs, mut left_out) = (Vec::new(), 0);
+        for (line, Pair { prompt, chosen, rejected }) in jsonl::read::<Pair>(path)? {
+            let bad = |what: &str| Error::Data { path: path.to_owned(), line, what: what.to_owned() };
+            let prompt = prompt.map(|prompt| prompt.messages("user"));
+            let of = |answer: Turns| -> Result<Example> {
+                let Example { tokens, .. } = match &prompt {
+                    Some(prompt) => self.answer(prompt, &answer.text())?,
+                    None => {
+                        let mut turns = dialogue(&answer.text()).ok_or_else(|| bad("a dialogue has no turns"))?;
+                        let last = turns.pop().filter(|turn| turn.role == "assistant");
+                        let last = last.ok_or_else(|| bad("a dialogue does not end with the assistant's turn"))?;
+                        self.answer(&turns, &last.content)?
+                    }
+                };
+                Ok(Example { from: tokens.len() - 1, tokens })
+            };
+            let pair = [of(chosen)?, of(rejected)?];
+            if pair.iter().all(|example| example.tokens.len() <= longest) { pairs.push(pair) } else { left_out += 1 }
+        }
+        Ok((pairs, left_out))
+    }
+
+    /// A conversation's answer, with the token that ends it.
+    pub(crate) fn answer(&self, prompt: &[Message], answer: &str) -> Result<Example> {
+        let ends = &self.network.config().ends;
+        let Some(template) = &self.template else {
+            let mut tokens = self.tokenizer.begin().to_vec();
+            for message in prompt {
+                tokens.extend(self.tokenizer.text(&message.content)?);
+            }
+            let from = tokens.len().max(1);
+            tokens.extend(self.tokenizer.text(answer)?);
+            tokens.extend(ends.first());
+            return Ok(Example { tokens, from });
+        };
+        let begin = template.tokens(prompt, true, &self.tokenizer)?;
+        let mut whole = prompt.to_vec();
+        whole.push(Message { role: "assistant".to_owned(), content: answer.to_owned() });
+        let mut tokens = template.tokens(&whole, false, &self.tokenizer)?;
+        if !tokens.starts_with(&begin) {
+            return Err(Error::Template {
+                what: "what it makes of a conversation does not begin as what it makes of its beginning".to_owned(),
+            });
+        }
+        // The token that ends the answer is learned, what the template puts after it is not.
+        let end = tokens[begin.len()..].iter().position(|token| ends.contains(token));
+        tokens.truncate(end.map_or(tokens.len(), |end| begin.len() + end + 1));
+        Ok(Example { tokens, from: begin.len() })
+    }
+
+    /// A text without a conversation, with the token that ends it.
+    fn plain(&self, text: &str) -> Result<Example> {
+        let mut tokens = self.tokenizer.begin().to_vec();
+        tokens.extend(self.tokenizer.text(text)?);
+        tokens.extend(self.network.config().ends.first());
+        Ok(Example { tokens, from: 1 })
+    }
+}
+
+/// The turns of a dialogue in the form of HH-RLHF.
+fn dialogue(text: &str) -> Option<Vec<Message>> {
+    let mut marks: Vec<(usize, &str, usize)> = Vec::new();
+    for (role, mark) in TURNS {
+        marks.extend(text.match_indices(mark).map(|(at, _)| (at, role, mark.len())));
+    }
+    marks.sort_unstable();
+    let ends = marks.iter().skip(1).map(|(at, ..)| *at).chain([text.len()]);
+    let turns = marks.iter().zip(ends).map(|((at, role, length), end)| Message {
+        role: (*role).to_owned(),
+        content: text[at + length..end].trim().to_owned(),
+    });
+    Some(turns.collect()).filter(|turns: &Vec<Message>| !turns.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dialogues_are_cut_into_turns() {
+        let turns = dialogue("\n\nHuman: How?\n\nAssistant: So.\nAnd so.\n\nHuman: Ah").unwrap();
+        let said: Vec<(&str, &str)> = turns.iter().map(|turn| (&*turn.role, &*turn.content)).collect();
+        assert_eq!(said, [("user", "How?"), ("assistant", "So.\nAnd so."), ("user", "Ah")]);
+        assert!(dialogue("no turns").is_none());
+    }
+}
