@@ -80,6 +80,32 @@ enum What {
         #[arg(long, value_name = "N")]
         threads: Option<NonZeroUsize>,
     },
+    /// A language model as a grader: items an hour, with the shared beginning of an item's questions read once, and without.
+    ///
+    /// Both grade the same items in turns, and their probabilities are compared.
+    #[cfg(feature = "lm")]
+    #[command(
+        after_help = "Example:\n  tony bench grader smollm2-135m --policy proposition_prompts.yaml --data test.jsonl --items 4"
+    )]
+    Grader {
+        /// The model.
+        model: String,
+        /// The policy, whose propositions are asked.
+        #[arg(long, value_name = "FILE")]
+        policy: std::path::PathBuf,
+        /// Completions, one JSON object a line: `prompt`, `completion`.
+        #[arg(long, value_name = "FILE")]
+        data: std::path::PathBuf,
+        /// How the model is asked.
+        #[arg(long, value_name = "W", value_enum, default_value = "brief")]
+        wording: crate::rbr::AskedIn,
+        /// Grade the first N items.
+        #[arg(long, value_name = "N", default_value = "4")]
+        items: NonZeroUsize,
+        /// Worker threads [default: all cores].
+        #[arg(long, value_name = "N")]
+        threads: Option<NonZeroUsize>,
+    },
     /// Training by phase, and the arithmetic of its updates beside the machine's peak.
     Train {
         /// The algorithm.
@@ -114,6 +140,16 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             let clients: Vec<usize> = clients.iter().map(|clients| clients.get()).collect();
             world::with_threads(*threads, |threads| {
                 crate::bench_serve::run(&path, &clients, requests.get(), max_tokens.get(), threads, common)
+            })
+        }
+        #[cfg(feature = "lm")]
+        What::Grader { model, policy, data, wording, items, threads } => {
+            let path = crate::generate::find_model(model)?;
+            let policy = tony_lm::rbr::Policy::read(policy)?;
+            let mut cases = tony_lm::rbr::Case::read(&policy, data)?;
+            cases.truncate(items.get());
+            world::with_threads(*threads, |threads| {
+                bench_grader(&path, &policy, &cases, wording.wording(), threads, common)
             })
         }
         What::Train { algo, env, settings, steps, threads } => {
@@ -379,6 +415,65 @@ fn bench_model(
         )
     })?;
     Ok(Code::Done)
+}
+
+#[cfg(feature = "lm")]
+fn bench_grader(
+    path: &std::path::Path,
+    policy: &tony_lm::rbr::Policy,
+    cases: &[tony_lm::rbr::Case],
+    wording: tony_lm::rbr::Wording,
+    threads: usize,
+    common: Common,
+) -> Result<Code> {
+    use tony_lm::rbr::{LocalGrader, grade};
+    if cases.is_empty() {
+        return Err(Failure::usage("no_rows", "there are no completions to grade"));
+    }
+    let open = || LocalGrader::open(path, wording);
+    let mut graders = [open()?, open()?.without_reuse()];
+    let (mut seconds, mut difference, mut missing) = ([0.0; 2], 0.0_f64, 0);
+    for case in cases {
+        let mut verdicts = [Vec::new(), Vec::new()];
+        for (i, grader) in graders.iter_mut().enumerate() {
+            // Processor time: what others do on the machine does not count.
+            let start = process_seconds();
+            verdicts[i] = grade(policy, grader, std::slice::from_ref(case), &mut |_| Ok(()))?.concat();
+            seconds[i] += process_seconds() - start;
+        }
+        for (with, without) in verdicts[0].iter().zip(&verdicts[1]) {
+            match (with.yes(), without.yes()) {
+                (Some(a), Some(b)) => difference = difference.max((a - b).abs()),
+                _ => missing += 1,
+            }
+        }
+    }
+    let hourly = seconds.map(|seconds| 3600.0 * threads as f64 * cases.len() as f64 / seconds);
+    let propositions = policy.propositions().count();
+    let object = json!({
+        "items": cases.len(), "propositions": propositions, "threads": threads, "items_per_hour": hourly[0],
+        "items_per_hour_without_reuse": hourly[1], "ratio": seconds[1] / seconds[0], "largest_difference": difference, "missing": missing,
+    });
+    console::answer(common.json, &object, || {
+        format!(
+            "{} items, {propositions} propositions each, {threads} threads, by processor time\n\
+             shared beginnings read once: {:.0} items/hour\n\
+             each question from its start: {:.0} items/hour, {:.2} times as long\n\
+             largest difference of a probability {difference:.1e}, {missing} verdicts missing",
+            cases.len(),
+            hourly[0],
+            hourly[1],
+            seconds[1] / seconds[0],
+        )
+    })?;
+    Ok(Code::Done)
+}
+
+/// Processor time that all threads of this process have used.
+#[cfg(feature = "lm")]
+fn process_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
 }
 
 /// Most resident memory that this process ever had, in bytes, where the system tells.

@@ -59,6 +59,14 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// A file of patterns that cannot be meant.
+    #[error("these patterns cannot be used: {what}\nin {path}")]
+    Patterns {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// A line of a data file that cannot be read.
     #[error("this data cannot be read: {what}\nin {path}:{line}")]
     Data {

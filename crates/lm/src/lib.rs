@@ -10,6 +10,7 @@
 mod catalogue;
 mod chat;
 mod error;
+mod identity;
 mod jsonl;
 pub mod learn;
 mod model;

@@ -60,6 +60,20 @@ pub fn improvement(a: &[f64], b: &[f64]) -> Option<Stat> {
     Some(interval(mean, draws.collect(), a.len().min(b.len())))
 }
 
+/// A statistic of `n` items with the interval of its resamples: `statistic` gets how often each item was drawn, once each for the value itself.
+/// Resamples without a value (of a group that none of them holds) are left out; nothing where the items themselves have none.
+pub fn resampled(n: usize, statistic: impl Fn(&[u32]) -> Option<f64>) -> Option<Stat> {
+    let mean = statistic(&vec![1; n])?;
+    let mut stream = stream();
+    let mut counts = vec![0; n];
+    let draws = (0..resamples(n)).filter_map(|_| {
+        resample(&mut counts, &mut stream);
+        statistic(&counts)
+    });
+    let draws: Vec<f64> = draws.collect();
+    Some(if draws.is_empty() { Stat { mean, lo: mean, hi: mean, n } } else { interval(mean, draws, n) })
+}
+
 /// Share of pairs with a value of `a` above one of `b`; both sorted, each value as often as `count_*` says.
 fn exceed(a: &[f64], count_a: &[u32], b: &[f64], count_b: &[u32]) -> f64 {
     // `below`: how many of b are less than a[i]; `equal`: how many are the same. Both only move forwards.
@@ -138,7 +152,7 @@ fn interval(mean: f64, mut draws: Vec<f64>, n: usize) -> Stat {
 
 /// 10,000 resamples, fewer only where the values are so many that the interval hardly depends on it.
 fn resamples(n: usize) -> usize {
-    (10_000_000 / n).clamp(1_000, 10_000)
+    (10_000_000 / n.max(1)).clamp(1_000, 10_000)
 }
 
 fn stream() -> Stream {
@@ -160,7 +174,7 @@ fn resample(counts: &mut [u32], stream: &mut Stream) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stat, improvement, iqm, mean, stratified_iqm, stratified_mean, trimmed_mean};
+    use super::{Stat, improvement, iqm, mean, resampled, stratified_iqm, stratified_mean, trimmed_mean};
     use tony_random::Stream;
 
     #[test]
@@ -206,6 +220,26 @@ mod tests {
         // Ten heads, ten tails: the number of heads is binomial(20, 1/2); its quantiles at 2.5 % and 97.5 % are 6 and 14.
         let coins: Vec<f64> = (0..20).map(|i| f64::from(i % 2)).collect();
         assert_eq!(mean(&coins).unwrap(), Stat { mean: 0.5, lo: 0.3, hi: 0.7, n: 20 });
+    }
+
+    #[test]
+    fn a_statistic_of_items_has_the_interval_of_its_resamples() {
+        let (values, groups) = ([1.0, 2.0, 6.0, 4.0], [true, false, false, true]);
+        let average = |counts: &[u32], of: &dyn Fn(usize) -> bool| {
+            let drawn = || counts.iter().enumerate().filter(|(i, _)| of(*i)).map(|(i, n)| (i, f64::from(*n)));
+            let n: f64 = drawn().map(|(_, n)| n).sum();
+            (n > 0.0).then(|| drawn().map(|(i, n)| n * values[i]).sum::<f64>() / n)
+        };
+        // Of all items: what `mean` says of them, drawn from the same stream.
+        let all = resampled(4, |counts| average(counts, &|_| true)).unwrap();
+        let expected = mean(&values).unwrap();
+        assert_eq!((all.mean, all.n), (expected.mean, 4));
+        assert!((all.lo - expected.lo).abs() < 0.3 && (all.hi - expected.hi).abs() < 0.3, "{all:?} {expected:?}");
+        // Of a group: resamples that hold none of it say nothing.
+        let group = resampled(4, |counts| average(counts, &|i| groups[i])).unwrap();
+        assert_eq!((group.mean, group.lo, group.hi), (2.5, 1.0, 4.0));
+        assert_eq!(resampled(4, |counts| average(counts, &|_| false)), None);
+        assert_eq!(resampled(0, |counts| average(counts, &|_| true)), None);
     }
 
     #[test]

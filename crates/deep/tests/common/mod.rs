@@ -312,6 +312,26 @@ pub fn by_bytes() -> Vec<(&'static str, Meta)> {
     ]
 }
 
+/// What tokens 262 and on of [`answering`] spell; the third has a blank before it.
+const ANSWERS: [&str; 5] = ["yes", "Yes", "\u{120}YES", "no", "yesterday"];
+
+/// The bytes of a GGUF file of a tiny model with the tokenizer of [`by_bytes`] and words for yes and no, which takes this many tokens.
+pub fn answering(family: Family, context: u32) -> Vec<u8> {
+    let mut metadata = by_bytes();
+    for (key, value) in &mut metadata {
+        match (*key, value) {
+            ("tokenizer.ggml.tokens", Meta::Texts(tokens)) => tokens.extend(ANSWERS.map(str::to_owned)),
+            ("tokenizer.ggml.token_type", Meta::Wholes(kinds)) => kinds.extend([1; ANSWERS.len()]),
+            _ => {}
+        }
+    }
+    let mut bytes = Tiny::with_vocabulary(family, 262 + ANSWERS.len()).gguf(&metadata);
+    let key = b".context_length";
+    let at = bytes.windows(key.len()).position(|window| window == key).unwrap() + key.len() + 4;
+    bytes[at..at + 4].copy_from_slice(&context.to_le_bytes());
+    bytes
+}
+
 fn text(out: &mut Vec<u8>, text: &str) {
     out.extend((text.len() as u64).to_le_bytes());
     out.extend(text.as_bytes());

@@ -38,6 +38,24 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Probability that the proposition is true.
+    pub fn yes(&self) -> Option<f64> {
+        match self {
+            Self::Probability { yes, .. } => Some(*yes),
+            Self::Missing { .. } => None,
+        }
+    }
+
+    /// Probability that the grader gave to anything but yes and no.
+    pub fn outside(&self) -> Option<f64> {
+        match self {
+            Self::Probability { outside, .. } => Some(*outside),
+            Self::Missing { .. } => None,
+        }
+    }
+}
+
 /// Answers questions about completions.
 pub trait Grader {
     /// Name of the grader, its weights and the wording of its questions: verdicts of equal names may stand for each other.

@@ -44,8 +44,9 @@ pub struct Policy {
     template: String,
     /// Names of simple propositions in alphabetical order, and their questions.
     simple: Vec<(String, String)>,
-    /// Derived ones, each after those that it uses.
+    /// Derived ones, each after those that it uses, and their numbers.
     derived: Vec<Rule>,
+    names: BTreeMap<String, usize>,
     classes: Vec<String>,
     /// Of each response type, the rule of each class.
     rules: BTreeMap<String, Vec<Rule>>,
@@ -105,9 +106,10 @@ impl Policy {
         if let Some((response, _)) = rules.iter().find(|(_, rules)| rules.len() != order.len()) {
             return Err(format!("not every class has a rule for {response}"));
         }
-        let derived = resolver.rules;
+        let (derived, names) = (resolver.rules, resolver.done);
         let policy = Self {
             derived,
+            names: names.into_iter().map(|(name, number)| (name.to_owned(), number)).collect(),
             rules,
             simple: file.simple_propositions.into_iter().map(|(name, question)| (name, question.prompt)).collect(),
             classes: file.completion_class_order,
@@ -138,6 +140,11 @@ impl Policy {
         self.rules.get_key_value(&name).map(|(name, _)| name.as_str())
     }
 
+    /// The question about a proposition, as the file has it.
+    pub fn asked(&self, proposition: usize) -> &str {
+        &self.simple[proposition].1
+    }
+
     /// What a grader is asked about a proposition of a response: the file's template with its slots filled once each, so that a response
     /// which contains a slot stays text.
     pub fn question(&self, proposition: usize, response: &str) -> String {
@@ -151,6 +158,23 @@ impl Policy {
             rest = &rest[at + slot.len()..];
         }
         text + rest
+    }
+
+    /// Whether there is a proposition of this name, simple or derived.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.names.contains_key(name) || self.propositions().any(|known| known == name)
+    }
+
+    /// The truth value of a proposition, simple or derived; `None` where it depends on what is missing, or there is no such proposition.
+    ///
+    /// # Panics
+    /// Panics if there are not as many values as simple propositions.
+    pub(super) fn holds_of(&self, name: &str, truth: &[Option<bool>]) -> Option<bool> {
+        assert_eq!(truth.len(), self.simple.len(), "truth values of the propositions");
+        match self.names.get(name) {
+            Some(number) => self.holds(&self.derived[*number], truth),
+            None => truth[self.propositions().position(|known| known == name)?],
+        }
     }
 
     /// The class of a completion from truth values of the propositions, some of which may be missing.
