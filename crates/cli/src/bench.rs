@@ -136,7 +136,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         }
         #[cfg(feature = "lm")]
         What::Serve { model, clients, requests, max_tokens, threads } => {
-            let path = crate::generate::find_model(model)?;
+            let path = tony_lm::find_model(model)?;
             let clients: Vec<usize> = clients.iter().map(|clients| clients.get()).collect();
             world::with_threads(*threads, |threads| {
                 crate::bench_serve::run(&path, &clients, requests.get(), max_tokens.get(), threads, common)
@@ -144,7 +144,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         }
         #[cfg(feature = "lm")]
         What::Grader { model, policy, data, wording, items, threads } => {
-            let path = crate::generate::find_model(model)?;
+            let path = tony_lm::find_model(model)?;
             let policy = tony_lm::rbr::Policy::read(policy)?;
             let mut cases = tony_lm::rbr::Case::read(&policy, data)?;
             cases.truncate(items.get());

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
-use tony_lm::{Finish, Message, Model, Request, Sampling, Writer};
+use tony_lm::{Finish, Message, Model, Request, Sampling, Writer, find_model};
 use tony_random::Stream;
 
 use crate::failure::{Code, Failure, Result};
-use crate::generate::{Drawing, find_model, read_messages};
+use crate::generate::{Drawing, read_messages};
 use crate::{Common, console, world};
 
 /// A conversation with a language model.

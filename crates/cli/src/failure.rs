@@ -199,6 +199,7 @@ impl From<tony_lm::Error> for Failure {
             Error::NonFinite { .. } => Self::from_text("not_finite", Code::Failed, &error.to_string()),
             Error::Policy { .. } => Self::from_text("bad_policy", Code::Usage, &error.to_string()),
             Error::Patterns { .. } => Self::from_text("bad_patterns", Code::Usage, &error.to_string()),
+            Error::Weights { .. } => Self::from_text("bad_weights", Code::Usage, &error.to_string()),
             Error::Data { .. } => Self::from_text("bad_data", Code::Usage, &error.to_string()),
             Error::Endpoint { .. } => Self::from_text("endpoint", Code::Failed, &error.to_string()),
             Error::NoTemplate { .. } => Self::from_text("no_template", Code::Usage, &error.to_string()),

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tony_lm::serve::{Listen, ServeModel, serve_model};
-use tony_lm::{Listed, Model};
+use tony_lm::{Listed, Model, find_model};
 use tony_run::Control;
 
 use crate::failure::{Code, Result};
-use crate::generate::find_model;
 use crate::signals::{Stop, Words};
 use crate::{Common, console, world};
 
@@ -33,7 +32,7 @@ pub struct Args {
     /// The model: a GGUF file, a Hugging Face folder, or a name from `tony doctor`.
     model: String,
     #[command(flatten)]
-    listening: Listening,
+    listening: Listening<8000>,
     /// Answers that are written side by side.
     #[arg(long, value_name = "N", default_value = "16")]
     parallel: NonZeroUsize,
@@ -48,14 +47,14 @@ pub struct Args {
     threads: Option<NonZeroUsize>,
 }
 
-/// Where a server listens, and to whom.
+/// Where a server listens, at this port where no other is given, and to whom.
 #[derive(clap::Args)]
-pub struct Listening {
+pub struct Listening<const PORT: u16> {
     /// Address to listen at; the default is heard by this machine alone.
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
     /// Port; 0 takes any that is free.
-    #[arg(long, default_value_t = 8000)]
+    #[arg(long, default_value_t = PORT)]
     port: u16,
     /// A file with a key on each line; who sends none of them is refused.
     #[arg(long, value_name = "FILE")]
@@ -67,7 +66,7 @@ pub struct Listening {
 
 const SERVING: Words = ["stopping when what runs has ended (Ctrl-C again leaves at once)", "left at once"];
 
-impl Listening {
+impl<const PORT: u16> Listening<PORT> {
     /// As the server takes it.
     pub fn listen(&self) -> Result<Listen> {
         let keys = self.api_key_file.as_deref().map(Listen::read_keys).transpose()?.unwrap_or_default();

@@ -67,6 +67,14 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// Weights that cannot be meant, or belong to something else.
+    #[error("these weights cannot be used: {what}\nin {path}")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// A line of a data file that cannot be read.
     #[error("this data cannot be read: {what}\nin {path}:{line}")]
     Data {

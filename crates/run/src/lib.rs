@@ -32,6 +32,7 @@ pub mod stats;
 pub use archive::Archive;
 pub use checkpoint::{Checkpoint, Loaded, Part};
 pub use control::{Control, Outcome, Times, phase};
+pub use disk::replace;
 pub use error::{Error, Result};
 pub use folder::{Exit, RunFolder, RunState, RunSummary, RunView, list_runs};
 pub use manifest::Manifest;

@@ -35,7 +35,7 @@ pub struct Args {
 const LABELS: &str = "labels";
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let policy = Policy::read(&args.grading.policy)?;
+    let policy = Policy::read(&args.grading.asking.policy)?;
     let read = |path: &Path| -> Result<Vec<Case>> {
         let cases = Case::read(&policy, path)?;
         let place = || format!("in {}", path.display());
@@ -50,8 +50,9 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     };
     let cases = read(&args.data)?;
     let others = args.against.as_deref().map(read).transpose()?;
-    world::with_threads(args.grading.threads, |_| {
-        let mut grader = if args.grading.grader == LABELS { None } else { Some(args.grading.grader(&policy)?) };
+    world::with_threads(args.grading.asking.threads, |_| {
+        let mut grader =
+            if args.grading.asking.grader == LABELS { None } else { Some(args.grading.asking.grader(&policy)?) };
         let thresholds = match &mut grader {
             Some(grader) => args.grading.thresholds(&policy, grader.as_mut())?,
             None => Vec::new(),

@@ -2,19 +2,24 @@
 
 mod classes;
 mod eval;
+mod fit;
 mod grade;
+mod report;
+mod serve;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use tony_lm::find_model;
 use tony_lm::rbr::{
-    Aim, Cached, Case, Grader, LocalGrader, PatternGrader, Policy, THRESHOLD, Verdict, Wording, thresholds,
+    Aim, Cached, Case, Endpoint, EndpointGrader, Grader, LocalGrader, PatternGrader, Policy, THRESHOLD, Verdict,
+    Wording, thresholds,
 };
 use tony_run::nearest;
 
 use crate::failure::{Code, Failure, Result};
-use crate::{Common, console, generate};
+use crate::{Common, console};
 
 /// Rule-based rewards: a policy in a file, and what it says of completions.
 #[derive(clap::Args)]
@@ -28,6 +33,9 @@ enum What {
     Classes(classes::Args),
     Grade(grade::Args),
     Eval(eval::Args),
+    Fit(fit::Args),
+    Report(report::Args),
+    Serve(serve::Args),
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
@@ -35,38 +43,60 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         What::Classes(args) => classes::run(args, common),
         What::Grade(args) => grade::run(args, common),
         What::Eval(args) => eval::run(args, common),
+        What::Fit(args) => fit::run(args, common),
+        What::Report(args) => report::run(args, common),
+        What::Serve(args) => serve::run(args, common),
     }
+}
+
+/// Who grades.
+#[derive(clap::Args)]
+struct Asking {
+    /// The policy.
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// `regex`, `regex:FILE`, `lm:MODEL`, a MODEL, or `URL#MODEL`.
+    ///
+    /// `regex` is a built-in set of patterns for the released policy, FILE one of your own: YAML, of each proposition `rules` (a list of
+    /// `{completion: REGEX, request: REGEX, yes: PROBABILITY}`, the first that fits decides) and `otherwise`. A MODEL is asked yes or no; see
+    /// `--wording`. `http://127.0.0.1:8000/v1#smollm2-135m` is a model behind a server that speaks OpenAI's protocol.
+    #[arg(long, value_name = "G")]
+    grader: String,
+    /// Keep verdicts here and take those that are kept: a grading that was killed goes on.
+    #[arg(long, value_name = "FILE")]
+    cache: Option<PathBuf>,
+    /// How a MODEL is asked: the conversation, then the beginning of the proposition's question (brief) or all of it (full); or the
+    /// policy file's own template after the conversation (released). A server is always asked the last.
+    #[arg(long, value_name = "W", value_enum, default_value = "brief")]
+    wording: AskedIn,
+    /// Environment variable that has the API key of a server.
+    #[arg(long, value_name = "NAME")]
+    api_key_env: Option<String>,
+    /// Calls to a server at a time.
+    #[arg(long, value_name = "N", default_value = "8")]
+    calls: NonZeroUsize,
+    /// Most calls to a server, those in the ledger counted.
+    #[arg(long, value_name = "N")]
+    max_calls: Option<u64>,
+    /// A file to which each call to a server is written: when, how it ended, how many tokens; no texts.
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+    /// Worker threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
 }
 
 /// Who grades, and how verdicts become yes or no.
 #[derive(clap::Args)]
 struct Grading {
-    /// The policy.
-    #[arg(long, value_name = "FILE")]
-    policy: PathBuf,
-    /// `regex`, `regex:FILE`, `lm:MODEL`, or a MODEL.
-    ///
-    /// `regex` is a built-in set of patterns for the released policy, FILE one of your own: YAML, of each proposition `rules` (a list of
-    /// `{completion: REGEX, request: REGEX, yes: PROBABILITY}`, the first that fits decides) and `otherwise`. A MODEL is asked yes or no; see
-    /// `--wording`.
-    #[arg(long, value_name = "G")]
-    grader: String,
+    #[command(flatten)]
+    asking: Asking,
     /// Choose each proposition's threshold on these labelled rows [default: 0.5 for all].
     #[arg(long, value_name = "FILE")]
     tune: Option<PathBuf>,
     /// What thresholds are chosen for.
     #[arg(long, value_name = "AIM", value_enum, default_value = "balanced", requires = "tune")]
     tune_for: TuneFor,
-    /// Keep verdicts here and take those that are kept: a grading that was killed goes on.
-    #[arg(long, value_name = "FILE")]
-    cache: Option<PathBuf>,
-    /// How a MODEL is asked: the conversation, then the beginning of the proposition's question (brief) or all of it (full); or the
-    /// policy file's own template after the conversation (released).
-    #[arg(long, value_name = "W", value_enum, default_value = "brief")]
-    wording: AskedIn,
-    /// Worker threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -102,17 +132,18 @@ impl AskedIn {
 /// Kinds of graders, for the nearest name.
 const KINDS: [&str; 2] = ["regex", "lm"];
 
-impl Grading {
+impl Asking {
     /// The grader, with its cache.
     fn grader(&self, policy: &Policy) -> Result<Box<dyn Grader>> {
         let grader: Box<dyn Grader> = match self.grader.split_once(':').unwrap_or((&self.grader, "")) {
             ("regex", "") => Box::new(PatternGrader::built_in()?),
             ("regex", file) => Box::new(PatternGrader::read(Path::new(file), policy)?),
-            ("lm", model) => Box::new(LocalGrader::open(&generate::find_model(model)?, self.wording.wording())?),
-            _ => match generate::find_model(&self.grader) {
+            ("lm", model) => Box::new(LocalGrader::open(&find_model(model)?, self.wording.wording())?),
+            ("http" | "https", _) => Box::new(EndpointGrader::new(self.endpoint()?)?),
+            _ => match find_model(&self.grader) {
                 Ok(path) => Box::new(LocalGrader::open(&path, self.wording.wording())?),
-                Err(failure) if failure.kind() == "unknown_model" => return Err(self.unknown()),
-                Err(failure) => return Err(failure),
+                Err(tony_lm::Error::UnknownModel { .. }) => return Err(self.unknown()),
+                Err(error) => return Err(error.into()),
             },
         };
         Ok(match &self.cache {
@@ -121,9 +152,24 @@ impl Grading {
         })
     }
 
+    fn endpoint(&self) -> Result<Endpoint> {
+        let Some((url, model)) = self.grader.split_once('#').filter(|(_, model)| !model.is_empty()) else {
+            let what = format!("which model of `{}` is to grade?", self.grader);
+            return Err(Failure::usage("unknown_grader", what).hint(format!("--grader {}#MODEL", self.grader)));
+        };
+        Ok(Endpoint {
+            key_variable: self.api_key_env.clone(),
+            concurrency: self.calls.get(),
+            max_calls: self.max_calls,
+            ledger: self.ledger.clone(),
+            ..Endpoint::new(url, model)
+        })
+    }
+
     fn unknown(&self) -> Failure {
         let name = &self.grader;
-        let what = format!("no grader is called `{name}`: graders are regex, regex:FILE, lm:MODEL, or a MODEL");
+        let what =
+            format!("no grader is called `{name}`: graders are regex, regex:FILE, lm:MODEL, a MODEL, or URL#MODEL");
         let models = tony_lm::MODELS.iter().map(|model| model.name);
         Failure::unknown(
             "unknown_grader",
@@ -133,7 +179,9 @@ impl Grading {
             "tony rbr grade --help",
         )
     }
+}
 
+impl Grading {
     /// Thresholds, from the rows to tune on, which must have labels.
     fn thresholds(&self, policy: &Policy, grader: &mut dyn Grader) -> Result<Vec<f64>> {
         let Some(path) = &self.tune else { return Ok(vec![THRESHOLD; policy.propositions().count()]) };

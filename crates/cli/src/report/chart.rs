@@ -84,15 +84,15 @@ struct ReadoutSeries<'a> {
 
 /// An axis: its range, widened to whole ticks, and their distance.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Axis {
-    lo: f64,
-    hi: f64,
-    step: f64,
+pub(super) struct Axis {
+    pub(super) lo: f64,
+    pub(super) hi: f64,
+    pub(super) step: f64,
 }
 
 impl Axis {
     /// The axis that shows all `values`, with about `count` ticks.
-    fn around(values: impl Iterator<Item = f64>, count: f64) -> Self {
+    pub(super) fn around(values: impl Iterator<Item = f64>, count: f64) -> Self {
         let (lo, hi) = values
             .filter(|value| value.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), value| (lo.min(value), hi.max(value)));
@@ -110,11 +110,11 @@ impl Axis {
         Self { lo: (lo / step + 1e-9).floor() * step, hi: (hi / step - 1e-9).ceil() * step, step }
     }
 
-    fn share(self, value: f64) -> f64 {
+    pub(super) fn share(self, value: f64) -> f64 {
         (value - self.lo) / (self.hi - self.lo)
     }
 
-    fn ticks(self) -> impl Iterator<Item = f64> {
+    pub(super) fn ticks(self) -> impl Iterator<Item = f64> {
         let count = ((self.hi - self.lo) / self.step).round() as u32;
         (0..=count).map(move |i| self.lo + f64::from(i) * self.step)
     }

@@ -17,6 +17,8 @@ mod few_shot;
 mod folder;
 mod html;
 mod options;
+#[cfg(feature = "lm")]
+mod ranking;
 mod replay;
 mod reproduction;
 mod run;
@@ -27,6 +29,8 @@ pub use compare::{Comparison, caution, compare_report};
 #[cfg(feature = "meta")]
 pub use few_shot::few_shot_report;
 pub use options::{Traces, Watched};
+#[cfg(feature = "lm")]
+pub use ranking::ranking_report;
 pub use replay::replay_page;
 pub use reproduction::{Reproduction, reproduction};
 pub use run::{is_metric, metrics, run_report};

@@ -47,10 +47,7 @@ pub fn count(policy: &Policy, path: &Path) -> Result<Counts> {
             let near = nearest(name, policy.propositions()).map(|near| format!("; did you mean `{near}`?"));
             return Err(bad(format!("the policy has no proposition `{name}`{}", near.unwrap_or_default())));
         }
-        let response = policy.response_type(&row.response_type).ok_or_else(|| {
-            let known = policy.response_types().collect::<Vec<_>>().join(", ");
-            bad(format!("the policy has no response type `{}`; it has {known}", row.response_type))
-        })?;
+        let response = policy.written(&row.response_type).map_err(bad)?;
         let truth: Vec<Option<bool>> = policy.propositions().map(|name| row.propositions.get(name).copied()).collect();
         counts.rows += 1;
         let of_type = numbers.entry(row.response_type).or_insert_with(|| vec![0; policy.classes().len()]);

@@ -1,9 +1,10 @@
 //! The policy: propositions about a completion, and the class that they make it, for each kind of answer that a request should get.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tony_run::nearest;
 
 use crate::{Error, Result};
@@ -41,6 +42,7 @@ enum Proposition {
 /// A policy, resolved: every name that it uses is there, nothing is defined by itself, and no completion can be of two classes.
 #[derive(Clone, Debug)]
 pub struct Policy {
+    hash: String,
     template: String,
     /// Names of simple propositions in alphabetical order, and their questions.
     simple: Vec<(String, String)>,
@@ -108,6 +110,7 @@ impl Policy {
         }
         let (derived, names) = (resolver.rules, resolver.done);
         let policy = Self {
+            hash: hex(Sha256::digest(text.as_bytes())),
             derived,
             names: names.into_iter().map(|(name, number)| (name.to_owned(), number)).collect(),
             rules,
@@ -117,6 +120,11 @@ impl Policy {
         };
         policy.check_overlap()?;
         Ok(policy)
+    }
+
+    /// SHA-256 of the file, in hexadecimal digits.
+    pub fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// Names of the simple propositions, in alphabetical order: those that graders answer.
@@ -143,6 +151,14 @@ impl Policy {
     /// The question about a proposition, as the file has it.
     pub fn asked(&self, proposition: usize) -> &str {
         &self.simple[proposition].1
+    }
+
+    /// As [`Policy::response_type`]; else what is wrong.
+    pub(super) fn written(&self, written: &str) -> std::result::Result<&str, String> {
+        self.response_type(written).ok_or_else(|| {
+            let known = self.response_types().collect::<Vec<_>>().join(", ");
+            format!("the policy has no response type `{written}`; it has {known}")
+        })
     }
 
     /// What a grader is asked about a proposition of a response: the file's template with its slots filled once each, so that a response
@@ -175,6 +191,43 @@ impl Policy {
             Some(number) => self.holds(&self.derived[*number], truth),
             None => truth[self.propositions().position(|known| known == name)?],
         }
+    }
+
+    /// The simple propositions that the rules of a response type look at, by number, in order.
+    ///
+    /// # Panics
+    /// Panics if there is no such response type.
+    pub fn used(&self, response: &str) -> Vec<usize> {
+        let mut used = BTreeSet::new();
+        self.rules[response].iter().for_each(|rule| self.collect(rule, &mut used));
+        used.into_iter().collect()
+    }
+
+    fn collect(&self, rule: &Rule, used: &mut BTreeSet<usize>) {
+        for (proposition, _) in rule {
+            match proposition {
+                Proposition::Simple(i) => drop(used.insert(*i)),
+                Proposition::Derived(i) => self.collect(&self.derived[*i], used),
+            }
+        }
+    }
+
+    /// The simple propositions whose truth values are the same in all completions of a class, as far as its rule is a conjunction.
+    ///
+    /// # Panics
+    /// Panics if there is no such response type or class.
+    pub fn conditions(&self, response: &str, class: usize) -> BTreeMap<usize, bool> {
+        let (mut conditions, mut open) = (BTreeMap::new(), vec![&self.rules[response][class]]);
+        while let Some(rule) = open.pop() {
+            for (proposition, wanted) in rule {
+                match proposition {
+                    Proposition::Simple(i) => drop(conditions.insert(*i, *wanted)),
+                    Proposition::Derived(i) if *wanted => open.push(&self.derived[*i]),
+                    Proposition::Derived(_) => {}
+                }
+            }
+        }
+        conditions
     }
 
     /// The class of a completion from truth values of the propositions, some of which may be missing.
@@ -292,6 +345,11 @@ impl Policy {
             Proposition::Derived(i) => self.undecided(&self.derived[*i], truth),
         })
     }
+}
+
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Names to numbers; each derived proposition once, after those that it uses.

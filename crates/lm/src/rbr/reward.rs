@@ -8,9 +8,9 @@ use super::policy::Policy;
 use crate::{Error, Result};
 
 /// Gives rewards.
-pub struct Rewarder<'a> {
+pub struct Rewarder {
     policy: Policy,
-    grader: Box<dyn Grader + 'a>,
+    grader: Box<dyn Grader>,
     weights: Weights,
 }
 
@@ -38,9 +38,9 @@ pub struct Reward {
     pub outside: f64,
 }
 
-impl<'a> Rewarder<'a> {
+impl Rewarder {
     /// Refuses weights of another policy.
-    pub fn new(policy: Policy, grader: Box<dyn Grader + 'a>, weights: Weights) -> Result<Self> {
+    pub fn new(policy: Policy, grader: Box<dyn Grader>, weights: Weights) -> Result<Self> {
         if weights.policy != policy.hash() {
             return Err(Error::Invalid {
                 what: "these weights were fitted for another policy file".to_owned(),
