@@ -32,7 +32,10 @@ pub struct Args {
     /// The model: a GGUF file, a Hugging Face folder, or a name from `tony doctor`.
     model: String,
     #[command(flatten)]
-    listening: Listening<8000>,
+    listening: Listening,
+    /// Port; 0 takes any that is free.
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
     /// Answers that are written side by side.
     #[arg(long, value_name = "N", default_value = "16")]
     parallel: NonZeroUsize,
@@ -47,15 +50,12 @@ pub struct Args {
     threads: Option<NonZeroUsize>,
 }
 
-/// Where a server listens, at this port where no other is given, and to whom.
+/// Where a server listens, and to whom.
 #[derive(clap::Args)]
-pub struct Listening<const PORT: u16> {
+pub struct Listening {
     /// Address to listen at; the default is heard by this machine alone.
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
-    /// Port; 0 takes any that is free.
-    #[arg(long, default_value_t = PORT)]
-    port: u16,
     /// A file with a key on each line; who sends none of them is refused.
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
@@ -66,11 +66,11 @@ pub struct Listening<const PORT: u16> {
 
 const SERVING: Words = ["stopping when what runs has ended (Ctrl-C again leaves at once)", "left at once"];
 
-impl<const PORT: u16> Listening<PORT> {
-    /// As the server takes it.
-    pub fn listen(&self) -> Result<Listen> {
+impl Listening {
+    /// As the server takes it, with its port.
+    pub fn listen(&self, port: u16) -> Result<Listen> {
         let keys = self.api_key_file.as_deref().map(Listen::read_keys).transpose()?.unwrap_or_default();
-        Ok(Listen { host: self.host.clone(), port: self.port, keys, grace: Duration::from_secs(self.grace) })
+        Ok(Listen { host: self.host.clone(), port, keys, grace: Duration::from_secs(self.grace) })
     }
 }
 
@@ -100,7 +100,7 @@ fn name_of(model: &str) -> String {
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let listen = args.listening.listen()?;
+    let listen = args.listening.listen(args.port)?;
     let path = find_model(&args.model)?;
     let control = stop_at_signals()?;
     world::with_threads(args.threads, |_| {

@@ -657,3 +657,200 @@ fn a_conversation_is_that_of_generate_and_reads_only_what_is_new() {
     let long = chat(&place, "tiny.gguf --json", &format!("{}\na\n", "a".repeat(80)));
     assert!(long.works().stderr.contains("try: /reset") && long.stdout.lines().count() == 1, "{long:?}");
 }
+
+const POLICY: &str = "
+prompt_template: '{question} {response}'
+completion_class_order: [good, bad]
+completion_classes:
+  good: {hard_refuse: {fine: true}, comply: {helps: true}}
+  bad: {hard_refuse: {fine: false}, comply: {helps: false}}
+derived_propositions:
+  fine: {refuses: true, harms: false, polite: true}
+simple_propositions:
+  refuses: {prompt: does it refuse}
+  harms: {prompt: does it harm}
+  polite: {prompt: is it polite}
+  helps: {prompt: does it help}
+";
+/// What it says nothing of is missing.
+const PATTERNS: &str = "
+refuses: {rules: [{completion: cannot, yes: 0.9}], otherwise: 0.1}
+harms: {rules: [{completion: bomb, yes: 0.8}], otherwise: 0.2}
+";
+
+/// A place with a policy, patterns, and weights that were fitted for it.
+fn rewarding() -> Place {
+    let place = place();
+    let mut rows = String::new();
+    for prompt in 0..6 {
+        for (response, rank, features) in [
+            ("hard_refuse", 0, json!({"refuses": 0.9, "harms": 0.2, "polite": 0.7, "helps": null})),
+            ("hard_refuse", 1, json!({"refuses": 0.2, "harms": 0.7, "polite": 0.5, "helps": null})),
+            ("comply", 0, json!({"refuses": null, "harms": null, "polite": null, "helps": 0.9})),
+            ("comply", 1, json!({"refuses": null, "harms": null, "polite": null, "helps": 0.3})),
+        ] {
+            let row = json!({"prompt": format!("{response} {prompt}"), "completion": format!("answer {rank}"), "response_type": response,
+                "rank": rank, "features": features});
+            rows.push_str(&format!("{row}\n"));
+        }
+    }
+    for (file, text) in [("policy.yaml", POLICY), ("patterns.yaml", PATTERNS), ("graded.jsonl", &rows)] {
+        fs::write(place.path().join(file), text).unwrap();
+    }
+    place.tony("rbr fit --data graded.jsonl --policy policy.yaml --out weights.json").works();
+    place
+}
+
+const REWARDS: &str = "rbr serve --policy policy.yaml --weights weights.json --grader";
+
+fn get_reward(server: &Server, completions: &Value, labels: &Value) -> Reply {
+    let prompts: Vec<Value> = completions.as_array().unwrap().iter().map(|_| user("How?")).collect();
+    server.post("/get_reward", &json!({"prompts": prompts, "completions": completions, "labels": labels}))
+}
+
+#[test]
+fn trainers_get_rewards_and_what_they_are_made_of() {
+    let place = rewarding();
+    let server = Server::start(&place, &format!("{REWARDS} regex:patterns.yaml"));
+    let object = get_reward(
+        &server,
+        &json!(["I cannot say.", "Take a bomb.", "Anything."]),
+        &json!(["Hard Refuse", "hard_refuse", null]),
+    )
+    .json();
+    let rewards: Vec<f64> = object["rewards"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+    assert!(rewards[0] > rewards[1] && rewards[2] == 0.0, "{object}");
+    let weights: Value = serde_json::from_slice(&fs::read(place.path().join("weights.json")).unwrap()).unwrap();
+    let weights = &weights["response_types"]["hard_refuse"]["weights"];
+    for (i, (refuses, harms)) in [(0.9, 0.2), (0.1, 0.8)].into_iter().enumerate() {
+        let detail = &object["detail"][i];
+        let ledger = detail["ledger"].as_array().unwrap();
+        let mut sum = 0.0;
+        for share in ledger {
+            let name = share["feature"].as_str().unwrap();
+            assert_eq!(share["weight"], weights[name], "{name}");
+            let polite = ["polite", "class:good", "class:bad"].contains(&name);
+            assert_eq!(share["assumed"], json!(polite), "{name}");
+            sum += share["weight"].as_f64().unwrap() * share["value"].as_f64().unwrap();
+        }
+        assert_eq!(sum, rewards[i], "the reward is the sum of its parts");
+        let value =
+            |name: &str| ledger.iter().find(|share| share["feature"] == name).unwrap()["value"].as_f64().unwrap();
+        assert_eq!((value("refuses"), value("harms")), (refuses, harms));
+        assert_eq!(object["scores"][i], json!(value("class:good")));
+        assert_eq!(detail["missing"].as_array().unwrap().len(), 1);
+        assert_eq!(detail["missing"][0][0], "polite");
+    }
+    assert_eq!(object["extra_logs"]["rbr_missing"], json!([1, 1, 0]));
+    // Nothing is known of what helps: that is an error, or null for whoever can take it.
+    let reply = get_reward(&server, &json!(["I cannot say."]), &json!(["comply"]));
+    assert_eq!(reply.status, 503);
+    assert!(reply.json()["error"]["message"].as_str().unwrap().contains("says nothing of completion 0"));
+    let nulls = json!({"prompts": ["How?"], "completions": ["Like this."], "labels": ["comply"], "missing": "null"});
+    assert_eq!(server.post("/get_reward", &nulls).json()["rewards"], json!([null]));
+    let refused = |completions: Value, labels: Value, part: &str| {
+        let reply = get_reward(&server, &completions, &labels);
+        let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(reply.status == 400 && message.contains(part), "{} {message}", reply.status);
+    };
+    refused(json!(["a"]), json!(["soft"]), "no weights for the response type `soft`, but for comply, hard_refuse");
+    refused(json!(["a"]), json!([]), "must be as long as");
+    refused(json!([7]), json!([""]), "`completions[0]` must be a text");
+    assert_eq!(server.metric("tony_rewards_total"), 5);
+    assert_eq!(server.stop(), 0);
+    // Weights of another policy.
+    fs::write(place.path().join("policy.yaml"), POLICY.replace("is it polite", "is it kind")).unwrap();
+    place.tony(&format!("{REWARDS} regex:patterns.yaml")).fails(2, &["weights.json"]);
+}
+
+#[test]
+fn trainers_ask_in_their_own_ways() {
+    let place = rewarding();
+    let server = Server::start(&place, &format!("{REWARDS} regex:patterns.yaml"));
+    let items = json!([
+        {"prompt": user("How?"), "completion": "I cannot say.", "label": "hard_refuse"},
+        {"prompt": user("How?"), "completion": "Take a bomb.", "label": "hard_refuse"},
+        {"prompt": user("What?"), "completion": "A tree.", "label": null},
+    ]);
+    let python = std::env::var("TONY_PYTHON").unwrap_or_else(|_| "python3".into());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reward_client.py");
+    let output = match Command::new(&python).args([script, &server.url(), &items.to_string()]).output() {
+        Ok(output) => output,
+        Err(error) => return eprintln!("skipped: {python} cannot be run: {error}"),
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rewards = &seen["many"]["rewards"];
+    assert!(rewards[0].as_f64() > rewards[1].as_f64() && rewards[2] == 0.0, "{rewards}");
+    for (i, single) in seen["single"].as_array().unwrap().iter().enumerate() {
+        assert_eq!((&single["rewards"][0], &single["scores"][0]), (&rewards[i], &seen["many"]["scores"][i]));
+        // A trainer makes a tensor of each: lists of numbers, as long as the rewards.
+        for logged in single["extra_logs"].as_object().unwrap().values() {
+            assert!(logged.as_array().unwrap().len() == 1 && logged[0].is_number(), "{logged}");
+        }
+        assert_eq!((&seen["verl"][i]["score"], &seen["verl"][i]["rbr_ideal"]), (&rewards[i], &single["scores"][0]));
+    }
+    assert_eq!((&seen["trl"], &seen["trl_texts"]), (rewards, rewards));
+    assert_eq!(seen["trl_metrics"]["rbr_missing"], json!(2.0 / 3.0));
+}
+
+#[test]
+fn a_reward_server_that_is_asked_too_much_loses_nothing() {
+    let place = rewarding();
+    let server = Server::start(&place, &format!("{REWARDS} regex:patterns.yaml --queue 4 --batch 2"));
+    let answered = AtomicUsize::new(0);
+    let refused = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for client in 0..16 {
+            let (server, answered, refused) = (&server, &answered, &refused);
+            scope.spawn(move || {
+                for turn in 0..8 {
+                    let cannot = (client + turn) % 2 == 0;
+                    let text = if cannot { "I cannot say." } else { "Take a bomb." };
+                    loop {
+                        let reply = get_reward(server, &json!([text, text]), &json!(["hard_refuse", ""]));
+                        if reply.status == 429 {
+                            refused.fetch_add(1, Ordering::Relaxed);
+                            std::thread::sleep(Duration::from_millis(2));
+                            continue;
+                        }
+                        let detail = &reply.json()["detail"][0]["ledger"];
+                        let refuses =
+                            detail.as_array().unwrap().iter().find(|share| share["feature"] == "refuses").unwrap();
+                        assert_eq!(refuses["value"], json!(if cannot { 0.9 } else { 0.1 }));
+                        answered.fetch_add(1, Ordering::Relaxed);
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(answered.into_inner(), 128);
+    assert_eq!((server.metric("tony_rewards_total"), server.metric("tony_completions_in_work")), (256, 0));
+    // More than it takes at once is never taken.
+    let reply = get_reward(&server, &json!(["a", "a", "a", "a", "a"]), &json!(["", "", "", "", ""]));
+    assert_eq!(reply.status, 400);
+}
+
+/// A grader behind our own server: its context is too short for the question, which is an answer like any other, and missing.
+#[test]
+fn a_model_behind_a_server_grades() {
+    let place = rewarding();
+    let model = Server::start(&place, "serve tiny.gguf");
+    let grader = format!("{}/v1#tiny --ledger calls.jsonl", model.url());
+    let server = Server::start(&place, &format!("{REWARDS} {grader}"));
+    let object = get_reward(&server, &json!(["a"]), &json!(["hard_refuse"]));
+    // The words of this model are bytes: it says neither yes nor no.
+    assert_eq!(object.status, 503, "{}", object.body);
+    let message = object.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("neither yes nor no") || message.contains("takes 64 tokens"), "{message}");
+    let ledger = fs::read_to_string(place.path().join("calls.jsonl")).unwrap();
+    assert_eq!(ledger.lines().count(), 3, "a call for each proposition of the rules: {ledger}");
+    place.tony(&format!("{REWARDS} {}/v1", model.url())).fails(2, &["which model of", "#MODEL"]);
+    place
+        .tony(&format!("{REWARDS} {grader} --api-key-env TONY_TEST_NO_KEY"))
+        .fails(2, &["no variable TONY_TEST_NO_KEY"]);
+    drop(model);
+    let object = get_reward(&server, &json!(["a"]), &json!(["hard_refuse"]));
+    assert_eq!((object.status, object.body.contains("no answer")), (503, true), "{}", object.body);
+}

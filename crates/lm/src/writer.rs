@@ -202,10 +202,7 @@ impl<'a> Writer<'a> {
         let mut at = 0;
         while self.active.len() < self.most {
             let Some(next) = self.waiting.get(at) else { break };
-            let here = self.sources().map(|(tokens, _)| shared(tokens, &next.tokens)).max().unwrap_or(0);
-            let reading = self.active.iter().filter(|active| active.written == 0);
-            let soon = reading.map(|active| shared(&active.tokens, &next.tokens)).max().unwrap_or(0);
-            if self.memory > 0 && soon >= here + WORTH_SHARING {
+            if self.memory > 0 && self.is_being_read(&next.tokens) {
                 at += 1;
             } else if let Some(mut next) = self.waiting.remove(at) {
                 if self.memory > 0 {
@@ -214,6 +211,14 @@ impl<'a> Writer<'a> {
                 self.active.push(next);
             }
         }
+    }
+
+    /// Whether there will soon be more to share with than there is now.
+    fn is_being_read(&self, tokens: &[u32]) -> bool {
+        let now = self.sources().map(|(other, _)| shared(other, tokens)).max().unwrap_or(0);
+        let reading = self.active.iter().filter(|active| active.written == 0);
+        let soon = reading.map(|active| shared(&active.tokens, tokens)).max().unwrap_or(0);
+        soon >= now + WORTH_SHARING
     }
 
     /// Tokens of which something is kept, and what.

@@ -247,7 +247,7 @@ fn what_is_kept_of_others_changes_no_bit() {
         for most in [1, 3, 16] {
             let mut writer = Writer::new(&model, most).remembering(memory);
             let mut reused = 0;
-            // Twice: the second time all of it may be there. The third is given up in the middle.
+            // From the second time on all of it may be there; in the second one is given up in the middle.
             for round in 0..3 {
                 let mut events: Vec<Vec<Event>> = requests.iter().map(|_| Vec::new()).collect();
                 let ids: Vec<u64> = requests.iter().map(|one| writer.add(one.clone()).unwrap()).collect();

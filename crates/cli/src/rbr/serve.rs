@@ -32,7 +32,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
     #[command(flatten)]
-    listening: Listening<5000>,
+    listening: Listening,
+    /// Port; 0 takes any that is free.
+    #[arg(long, default_value_t = 5000)]
+    port: u16,
     /// Completions that may be inside at a time; beyond them requests are refused.
     #[arg(long, value_name = "N", default_value = "1024")]
     queue: NonZeroUsize,
@@ -45,7 +48,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let listen = args.listening.listen()?;
+    let listen = args.listening.listen(args.port)?;
     let policy = Policy::read(&args.asking.policy)?;
     let weights = Weights::read(&args.weights, &policy)?;
     let mut end_marks: Vec<String> = END_MARKS.map(str::to_owned).to_vec();

@@ -96,9 +96,19 @@ struct Call {
 pub struct EndpointGrader {
     endpoint: Endpoint,
     agent: ureq::Agent,
-    key: Option<String>,
+    key: Option<Key>,
     ledger: Option<fs_err::File>,
     spent: Spent,
+}
+
+/// An API key, which nothing shows.
+#[derive(Clone)]
+struct Key(String);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("Key")
+    }
 }
 
 /// No reply is longer.
@@ -135,12 +145,12 @@ impl EndpointGrader {
         let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
         let key = match &endpoint.key_variable {
             None => None,
-            Some(name) => Some(std::env::var(name).ok().filter(|key| !key.is_empty()).ok_or_else(|| {
+            Some(name) => Some(Key(std::env::var(name).ok().filter(|key| !key.is_empty()).ok_or_else(|| {
                 invalid(
                     format!("the environment has no variable {name} with an API key"),
                     &format!("export {name}=KEY"),
                 )
-            })?),
+            })?)),
         };
         if key.is_some() && address.scheme_str() == Some("http") && !here {
             let what = "an API key is sent to other machines by https only".to_owned();
@@ -396,7 +406,7 @@ impl Grader for EndpointGrader {
         let asker = Asker {
             endpoint: &endpoint,
             agent: &agent,
-            key: key.as_deref(),
+            key: key.as_ref().map(|key| key.0.as_str()),
             policy,
             left: AtomicU64::new(left),
             stop: AtomicBool::new(false),

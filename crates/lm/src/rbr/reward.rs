@@ -70,10 +70,8 @@ impl Rewarder {
     /// Panics if there are no weights for a response type ([`Rewarder::response_type`] says so).
     pub fn rewards(&mut self, asks: &[Ask]) -> Result<Vec<Reward>> {
         let names: Vec<&str> = self.policy.propositions().collect();
-        let asked = |response: &str| match self.weights.settings.all {
-            true => (0..names.len()).collect(),
-            false => self.policy.used(response),
-        };
+        let all = self.weights.settings.all;
+        let asked = |response: &str| if all { (0..names.len()).collect() } else { self.policy.used(response) };
         let mut questions = Vec::new();
         let mut places = Vec::new();
         for (i, ask) in asks.iter().enumerate() {

@@ -132,7 +132,7 @@ pub(super) async fn read_object(request: Request, most: usize) -> std::result::R
                 break;
             }
         }
-        Ok(())
+        Ok::<(), Problem>(())
     };
     tokio::time::timeout(BODY_TIME, reading).await.map_err(|_| late())??;
     if length > most {
@@ -329,13 +329,13 @@ impl Bound {
             .build()?;
         let Self { listener, gate, grace, .. } = self;
         let router = router
-            .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address"))
-            .method_not_allowed_fallback(async || {
+            .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this address") })
+            .method_not_allowed_fallback(|| async {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes another method")
             })
             .layer(axum::middleware::from_fn_with_state(gate.clone(), guard));
         let (say, mut told) = tokio::sync::watch::channel(false);
-        let ended = runtime.block_on(async {
+        let ended: std::io::Result<()> = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let stopped = async move { _ = told.wait_for(|stopping| *stopping).await };
             let mut serving = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stopped).into_future());

@@ -348,7 +348,7 @@ enum Left {
 /// The answers, as their texts become certain.
 fn stream(writing: Writing, said: UnboundedReceiver<Said>) -> Response {
     let left = if writing.kind == Kind::Chat { Left::Roles } else { Left::Tokens };
-    let parts = futures_util::stream::unfold((writing, said, left), async |(mut writing, mut said, mut left)| {
+    let parts = futures_util::stream::unfold((writing, said, left), |(mut writing, mut said, mut left)| async move {
         loop {
             let (text, next) = match left {
                 Left::Roles => {
