@@ -107,17 +107,17 @@ fn ask_all(
 ) -> Result<Fared> {
     let listen = Listen { host: "127.0.0.1".to_owned(), port: 0, keys: Vec::new(), grace: Duration::from_secs(5) };
     let options = ServeModel { listen, name: "model".to_owned(), parallel, queue, memory: 64 << 20 };
-    let stop = AtomicBool::new(false);
+    let stop = &AtomicBool::new(false);
     let (told, address) = mpsc::channel();
     std::thread::scope(|scope| {
-        let asking = scope.spawn(|| {
+        let asking = scope.spawn(move || {
             // Nothing is told where the server cannot listen; it says why itself.
             let address = address.recv().ok();
             let fared = address.map(|address| ask_side_by_side(address, clients, requests, max_tokens));
             stop.store(true, Ordering::Relaxed);
             fared.unwrap_or_default()
         });
-        let served = serve_model(model.clone(), &options, &stop, move |address| _ = told.send(address));
+        let served = serve_model(model.clone(), &options, stop, move |address| _ = told.send(address));
         let fared = asking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         served?;
         Ok(fared)

@@ -101,6 +101,7 @@ impl Server {
         self.raw(post(&self.address, path, "", &body.to_string()).as_bytes())
     }
 
+    #[allow(clippy::needless_pass_by_value)] // As it is written where it is called.
     fn chat(&self, body: Value) -> Reply {
         self.post("/v1/chat/completions", &body)
     }

@@ -53,7 +53,8 @@ fn said(top: &[(&str, f64)]) -> String {
 fn serve(answer: Box<Answer>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
-    let (seen, most): (Arc<Mutex<Vec<(String, Value)>>>, Arc<AtomicUsize>) = Default::default();
+    let seen: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+    let most: Arc<AtomicUsize> = Arc::default();
     let (answer, inside): (Arc<Answer>, Arc<AtomicUsize>) = (answer.into(), Arc::default());
     let (seen_here, most_here) = (seen.clone(), most.clone());
     std::thread::spawn(move || {
