@@ -46,8 +46,9 @@ for chunk in chat(temperature=1.2, n=3, stream=True):
         streamed[choice.index] += choice.delta.content or ""
 seen["several_streamed"] = streamed
 
-if seen["text"].strip():
-    stop = seen["text"].strip()[-1]
+# Bytes that are no character are shown as one, but no stop text is made of them.
+stop = next((c for c in reversed(seen["text"].strip()) if c != "\ufffd"), None)
+if stop:
     stopped = chat(temperature=1.2, stop=["never said", stop])
     seen["stop"] = [stop, stopped.choices[0].message.content, stopped.choices[0].finish_reason]
 
