@@ -58,6 +58,9 @@ enum What {
         /// Sequences side by side.
         #[arg(long, value_name = "B", default_value = "1")]
         batch: NonZeroUsize,
+        /// How exactly is computed.
+        #[arg(long, value_enum, default_value_t)]
+        precision: crate::generate::Precision,
         /// Worker threads [default: all cores].
         #[arg(long, value_name = "N")]
         threads: Option<NonZeroUsize>,
@@ -128,10 +131,10 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     match &args.what {
         What::Env { env, threads, seconds } => bench_env(env, *threads, *seconds, common),
         #[cfg(feature = "lm")]
-        What::Model { model, prefill, decode, batch, threads } => {
+        What::Model { model, prefill, decode, batch, precision, threads } => {
             let path = tony_lm::find_model(model)?;
             world::with_threads(*threads, |threads| {
-                bench_model(&path, [prefill, decode, batch].map(|n| n.get()), threads, common)
+                bench_model(&path, [prefill, decode, batch].map(|n| n.get()), *precision, threads, common)
             })
         }
         #[cfg(feature = "lm")]
@@ -350,11 +353,14 @@ fn bench_train(plan: &Plan, threads: usize, common: Common) -> Result<Code> {
 fn bench_model(
     path: &std::path::Path,
     [prefill, decode, batch]: [usize; 3],
+    precision: crate::generate::Precision,
     threads: usize,
     common: Common,
 ) -> Result<Code> {
     use tony_lm::decoder::{Decoder, Kept, ModelFile, Piece};
-    let model = Decoder::load(&ModelFile::open(path).map_err(tony_lm::Error::from)?).map_err(tony_lm::Error::from)?;
+    let file = ModelFile::open(path).map_err(tony_lm::Error::from)?;
+    let mut model = Decoder::load(&file).map_err(tony_lm::Error::from)?;
+    model.set_precision(precision.into());
     let config = model.config();
     if prefill + decode > config.context {
         let what = format!("{prefill} + {decode} tokens are more than the {} that this model takes", config.context);
@@ -385,6 +391,7 @@ fn bench_model(
     let memory = peak_memory()?;
     let object = json!({
         "prefill_tokens_per_s": fast_prefill, "decode_tokens_per_s": fast_decode, "batch": batch, "threads": threads,
+        "precision": if precision == crate::generate::Precision::Fast { "fast" } else { "full" },
         "peak_rss_bytes": memory, "weights_bytes": model.bytes(), "kept_bytes": kept_bytes, "prefill_gflops": flops, "machine_gflops": peaks,
     });
     console::answer(common.json, &object, || {
@@ -407,7 +414,7 @@ fn bench_model(
         ];
         let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
         format!(
-            "{}, {}, {} of {prefill} + {decode} tokens\n{}",
+            "{}, {precision:?} precision, {}, {} of {prefill} + {decode} tokens\n{}",
             path.display(),
             plural(threads, "thread"),
             plural(batch, "sequence"),

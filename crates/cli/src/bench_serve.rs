@@ -117,7 +117,7 @@ fn ask_all(
             stop.store(true, Ordering::Relaxed);
             fared.unwrap_or_default()
         });
-        let served = serve_model(model.clone(), &options, stop, move |address| _ = told.send(address));
+        let served = serve_model(model, &options, stop, move |address| _ = told.send(address));
         let fared = asking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         served?;
         Ok(fared)

@@ -13,7 +13,7 @@ use tony_lm::{Finish, Message, Model, Request, Sampling, Writer, find_model};
 use tony_random::Stream;
 
 use crate::failure::{Code, Failure, Result};
-use crate::generate::{Drawing, read_messages};
+use crate::generate::{Drawing, Precision, read_messages};
 use crate::{Common, console, world};
 
 /// A conversation with a language model.
@@ -39,6 +39,9 @@ pub struct Args {
     max_tokens: NonZeroUsize,
     #[command(flatten)]
     drawing: Drawing,
+    /// How exactly is computed.
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
     /// Worker threads [default: all cores].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -64,7 +67,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     };
     let path = find_model(&args.model)?;
     world::with_threads(args.threads, |_| {
-        let model = Model::open(&path)?;
+        let mut model = Model::open(&path)?;
+        model.decoder.set_precision(args.precision.into());
         if !model.can_chat() {
             return Err(tony_lm::Error::NoTemplate { path }.into());
         }
@@ -176,7 +180,8 @@ impl Talk<'_> {
         let seed = if self.turns == 0 { self.seed } else { Stream::new(self.seed, "turn", self.turns).bits() };
         let added = self.model.chat(&self.messages).and_then(|prompt| {
             let (max_tokens, sampling, tokens) = (self.max_tokens, self.sampling, prompt.len());
-            let id = self.writer.add(Request { prompt, max_tokens, sampling, seed, stops: Vec::new() })?;
+            let id =
+                self.writer.add(Request { prompt, max_tokens, sampling, seed, stops: Vec::new(), constraint: None })?;
             Ok((id, tokens))
         });
         let (id, prompt_tokens) = match added {
@@ -206,11 +211,7 @@ impl Talk<'_> {
         }
         interrupt.writing.store(false, Ordering::SeqCst);
         if self.common.json {
-            let finish = match finish {
-                Some(Finish::Stop) => "stop",
-                Some(Finish::Length) => "length",
-                None => "interrupted",
-            };
+            let finish = finish.map_or("interrupted", Finish::name);
             console::print_json(&json!({
                 "text": said, "finish": finish, "prompt_tokens": prompt_tokens, "reused_tokens": reused, "tokens": tokens,
             }))?;

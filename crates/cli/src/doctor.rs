@@ -13,7 +13,7 @@ use crate::{Common, console};
 /// Look at this machine: what is here, what is missing, and what that would enable.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tony doctor\n  tony doctor --fix           fetch what is needed and missing\n  tony doctor --fix models    fetch the language model to begin with\n  tony doctor --json"
+    after_help = "Examples:\n  tony doctor\n  tony doctor --fix           fetch what is needed and missing\n  tony doctor --fix models    fetch the models to begin with\n  tony doctor --json"
 )]
 pub struct Args {
     /// Fetch and mend what is needed, or WHAT: `models`, or a model by its name.
@@ -82,17 +82,16 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
 /// Models that have names, and whether they are here. Hashes are looked at, which takes a moment for each.
 #[cfg(feature = "lm")]
 fn models() -> Vec<Item> {
-    let environment = tony_fetch::Environment::of_process();
     let item = |model: &'static tony_lm::Listed| {
-        let found = model.file.locate(&environment, true, true, &mut |_| ());
+        let found = model.fetch(true, true, &mut |_| ());
         let damaged = found.as_ref().err().filter(|error| !matches!(error, tony_fetch::Error::Absent { .. }));
         Item {
             name: model.name,
             ok: found.is_ok(),
             version: Some(format!("{}, {}", model.about, model.licence)),
             path: found.as_ref().ok().cloned(),
-            enables: format!("tony generate {} --prompt TEXT", model.name),
-            fix: Some(model.file.fix.into()),
+            enables: model.enables.into(),
+            fix: Some(model.fix().into()),
             problem: damaged.map(ToString::to_string),
             optional: true,
         }
@@ -105,23 +104,25 @@ fn models() -> Vec<Item> {
     Vec::new()
 }
 
-/// Fetch the model called `what`, or with `models` the one to begin with.
+/// Fetch the model called `what`, or with `models` those to begin with.
 #[cfg(feature = "lm")]
 fn fetch_models(what: &str, accepted: bool, common: Common) -> Result<()> {
     use tony_lm::{Listed, MODELS};
-    let name = if what == "models" { MODELS[0].name } else { what };
-    let Some(model) = Listed::find(name) else {
+    let wanted: Vec<&Listed> =
+        if what == "models" { Listed::beginning().collect() } else { Listed::find(what).into_iter().collect() };
+    if wanted.is_empty() {
         let names = || MODELS.iter().map(|model| model.name).chain(["models"]);
         let known = names().collect::<Vec<_>>().join(", ");
         let wrong = format!("nothing called `{what}` can be fetched; there are {known}");
         return Err(Failure::unknown("unknown_model", wrong, what, nearest(what, names()), "tony doctor"));
-    };
-    if let Some(terms) = model.terms.filter(|_| !accepted) {
-        let failure = Failure::usage("terms", format!("{}: {terms}", model.about));
-        return Err(failure.hint(model.file.fix));
     }
-    let environment = tony_fetch::Environment::of_process();
-    model.file.locate(&environment, true, common.offline, &mut |text| console::note(text))?;
+    for model in wanted {
+        if let Some(terms) = model.terms.filter(|_| !accepted) {
+            let failure = Failure::usage("terms", format!("{}: {terms}", model.about));
+            return Err(failure.hint(model.fix()));
+        }
+        model.fetch(true, common.offline, &mut |text| console::note(text))?;
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::failure::{Code, Failure, Result};
 #[cfg(feature = "meta")]
 use crate::few_shot;
 use crate::report::{Evaluation, Traces, Watched};
+use crate::workload::Algorithm;
 use crate::{Common, console, world};
 
 /// Measure a trained agent in fresh episodes.
@@ -130,8 +131,6 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     if tony_lm::learn::supervised::Entry::find(&view.plan().algorithm).is_some() {
         return crate::language::eval(&args.run, &view, &loaded, common);
     }
-    let mut env = world::make(&view.plan().env, 1, common.offline)?.remove(0);
-    let actor = tony_rl::load_actor(&loaded.policy, env.spec())?;
     let seed = args.seed.unwrap_or(view.manifest().seed);
     let task = Task {
         run: &args.run,
@@ -141,7 +140,20 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         recorded: 0,
         seed,
     };
-    let result = measure(&task, actor.as_ref(), env.as_mut())?.evaluation;
+    #[cfg(feature = "lm")]
+    let text = tony_lm::learn::reinforced::is_task(&view.plan().env);
+    #[cfg(not(feature = "lm"))]
+    let text = false;
+    let result = if text {
+        let mut trainee = Algorithm::find(&view.plan().algorithm)?.trainee(view.plan(), common.offline)?;
+        trainee.restore(&loaded)?;
+        trainee.measure(&task, view.plan(), common.offline)?
+    } else {
+        let mut env = world::make(&view.plan().env, 1, common.offline)?.remove(0);
+        let actor = tony_rl::load_actor(&loaded.policy, env.spec())?;
+        measure(&task, actor.as_ref(), env.as_mut())?
+    };
+    let result = result.evaluation;
     if common.json {
         console::print_json(&result)?;
     } else {

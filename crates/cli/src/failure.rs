@@ -191,15 +191,18 @@ impl From<tony_lm::Error> for Failure {
             Error::Io(error) | Error::Deep(tony_lm::DeepError::Io(error)) => return error.into(),
             Error::Run(error) => return error.into(),
             Error::Fetch(error) => return error.into(),
+            Error::Rl(error) => return error.into(),
+            Error::Task { .. } => Self::from_text("bad_task", Code::Usage, &error.to_string()),
             Error::UnknownModel { ref name, ref nearest, .. } => {
                 return Self::unknown("unknown_model", &error, name, nearest.as_deref(), "tony doctor");
             }
             Error::NonFiniteStep { .. } => Self::failed("not_finite", error),
             Error::Invalid { .. } => Self::usage("invalid", error),
+            Error::Heads { .. } => Self::from_text("bad_heads", Code::Usage, &error.to_string()),
             Error::NonFinite { .. } => Self::from_text("not_finite", Code::Failed, &error.to_string()),
             Error::Policy { .. } => Self::from_text("bad_policy", Code::Usage, &error.to_string()),
-            Error::Patterns { .. } => Self::from_text("bad_patterns", Code::Usage, &error.to_string()),
             Error::Weights { .. } => Self::from_text("bad_weights", Code::Usage, &error.to_string()),
+            Error::Patterns { .. } => Self::from_text("bad_patterns", Code::Usage, &error.to_string()),
             Error::Data { .. } => Self::from_text("bad_data", Code::Usage, &error.to_string()),
             Error::Endpoint { .. } => Self::from_text("endpoint", Code::Failed, &error.to_string()),
             Error::NoTemplate { .. } => Self::from_text("no_template", Code::Usage, &error.to_string()),

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tony_lm::{Choice, Finish, Message, Model, Request, Sampling, Writer, find_model};
+use tony_lm::{Choice, Constraint, Finish, Message, Model, Request, Sampling, Writer, decoder, find_model};
 
 use crate::failure::{Code, Failure, Result};
 use crate::{Common, console, world};
@@ -16,7 +16,7 @@ use crate::{Common, console, world};
 /// time; results are the same bits on any number of threads.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tony generate smollm2-135m --prompt \"How do I bake bread?\"\n  tony generate model.gguf --raw --prompt \"The capital of France is\" --max-tokens 8\n  tony generate smollm2-135m --messages talk.json --temperature 0.7 --top-p 0.9 --seed 1 --json"
+    after_help = "Examples:\n  tony generate smollm2-135m --prompt \"How do I bake bread?\"\n  tony generate model.gguf --raw --prompt \"The capital of France is\" --max-tokens 8\n  tony generate smollm2-135m --messages talk.json --temperature 0.7 --top-p 0.9 --seed 1 --json\n  tony generate smollm2-135m --prompt \"Is the sky blue?\" --choices yes,no\n  tony generate smollm2-135m --prompt \"A person, as JSON\" --json-schema person.json"
 )]
 pub struct Args {
     /// The model.
@@ -38,6 +38,15 @@ pub struct Args {
     /// A text that ends the answer; may be given several times.
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
+    /// The answer is exactly one of these texts.
+    #[arg(long, value_name = "TEXT,...", value_delimiter = ',', conflicts_with = "json_schema")]
+    choices: Vec<String>,
+    /// The answer is JSON that the JSON schema in this file allows.
+    #[arg(long, value_name = "FILE")]
+    json_schema: Option<PathBuf>,
+    /// How exactly is computed.
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
     /// Worker threads [default: all cores].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -71,6 +80,25 @@ impl Drawing {
     }
 }
 
+/// How exactly a model's products are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Precision {
+    /// In single precision.
+    #[default]
+    Full,
+    /// Where weights are whole numbers, with whole numbers of 8 bits: up to twice as fast, other answers.
+    Fast,
+}
+
+impl From<Precision> for decoder::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::Full => Self::Full,
+            Precision::Fast => Self::Fast,
+        }
+    }
+}
+
 /// The JSON list of messages in a file.
 pub fn read_messages(path: &Path) -> Result<Vec<Message>> {
     let bytes = fs_err::read(path).map_err(|error| Failure::usage("no_messages", error))?;
@@ -81,12 +109,31 @@ pub fn read_messages(path: &Path) -> Result<Vec<Message>> {
     if messages.is_empty() { Err(bad("there are no messages".to_owned())) } else { Ok(messages) }
 }
 
+/// Bytes of a file with a schema, at most.
+const SCHEMA_BYTES: u64 = 1 << 20;
+
+/// The JSON schema in a file.
+fn read_schema(path: &Path) -> Result<serde_json::Value> {
+    let bad = |what: String| {
+        let hint = r#"a file with {"type": "object", "properties": {...}}"#;
+        Failure::usage("bad_schema", what).at(format!("in {}", path.display())).hint(hint)
+    };
+    let length = fs_err::metadata(path).map_err(|error| Failure::usage("no_schema", error))?.len();
+    if length > SCHEMA_BYTES {
+        return Err(bad(format!("a schema of {length} bytes is more than the {SCHEMA_BYTES} that are read")));
+    }
+    let bytes = fs_err::read(path).map_err(|error| Failure::usage("no_schema", error))?;
+    serde_json::from_slice(&bytes).map_err(|error| bad(format!("this is no JSON: {error}")))
+}
+
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     let sampling = args.drawing.sampling()?;
     let messages = args.messages.as_deref().map(read_messages).transpose()?;
+    let schema = args.json_schema.as_deref().map(read_schema).transpose()?;
     let path = find_model(&args.model)?;
     world::with_threads(args.threads, |_| {
-        let model = Model::open(&path)?;
+        let mut model = Model::open(&path)?;
+        model.decoder.set_precision(args.precision.into());
         let prompt = match (&messages, &args.prompt) {
             (Some(messages), _) => model.chat(messages)?,
             (None, Some(text)) if args.raw => model.raw(text)?,
@@ -95,14 +142,19 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
                 model.chat(&[Message { role: "user".to_owned(), content }])?
             }
         };
-        let (max_tokens, seed) = (args.max_tokens.get(), args.drawing.seed);
-        let request = Request { prompt, max_tokens, sampling, seed, stops: args.stop.clone() };
+        let constraint = match &schema {
+            Some(schema) => Some(Constraint::schema(&model, schema)?),
+            None if args.choices.is_empty() => None,
+            None => Some(Constraint::choices(&model, &args.choices)?),
+        };
+        let (max_tokens, seed, stops) = (args.max_tokens.get(), args.drawing.seed, args.stop.clone());
+        let request = Request { prompt, max_tokens, sampling, seed, stops, constraint };
         answer(&model, request, common)
     })
 }
 
 fn answer(model: &Model, request: Request, common: Common) -> Result<Code> {
-    let prompt = request.prompt.clone();
+    let (prompt, constrained) = (request.prompt.clone(), request.constraint.is_some());
     let mut writer = Writer::new(model, 1);
     writer.add(request)?;
     let (mut text, mut choices, mut first, mut finish) = (String::new(), Vec::<Choice>::new(), Vec::new(), None);
@@ -121,6 +173,10 @@ fn answer(model: &Model, request: Request, common: Common) -> Result<Code> {
     }
     if !common.json {
         console::print("")?;
+        if constrained && finish != Some(Finish::Stop) {
+            let how = finish.map_or("", Finish::name);
+            console::note(&format!("warning: the answer is not complete ({how}): --max-tokens may be too few"));
+        }
         return Ok(Code::Done);
     }
     let piece = |token: u32| String::from_utf8_lossy(model.tokenizer.spelled(token)).into_owned();
@@ -136,7 +192,7 @@ fn answer(model: &Model, request: Request, common: Common) -> Result<Code> {
         "logprobs": choices.iter().map(|choice| choice.logprob).collect::<Vec<_>>(),
         "sampled_logprobs": choices.iter().map(|choice| choice.sampled).collect::<Vec<_>>(),
         "first_top5": top,
-        "finish": if finish == Some(Finish::Stop) { "stop" } else { "length" },
+        "finish": finish.map(Finish::name),
     }))?;
     Ok(Code::Done)
 }

@@ -50,7 +50,7 @@ pub fn finish(folder: &mut RunFolder, trainer: &Trainer, exit: &Exit) -> Result<
         object,
         about: format!("{learned} rows learned, {kept} held out, {left_out} too long; on what was held out"),
         rows,
-        next: &["generate --prompt TEXT"],
+        next: &["generate", "eval"],
     })
 }
 

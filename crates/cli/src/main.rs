@@ -12,6 +12,8 @@ mod completions;
 mod console;
 mod doctor;
 mod eval;
+#[cfg(feature = "lm")]
+mod export;
 mod failure;
 #[cfg(feature = "meta")]
 mod few_shot;
@@ -81,6 +83,8 @@ enum Verb {
     #[cfg(feature = "lm")]
     Serve(serve::Args),
     #[cfg(feature = "lm")]
+    Export(export::Args),
+    #[cfg(feature = "lm")]
     Rbr(rbr::Args),
     Bench(bench::Args),
     Doctor(doctor::Args),
@@ -120,6 +124,8 @@ fn run() -> Result<Code> {
         Verb::Chat(args) => chat::run(&args, common),
         #[cfg(feature = "lm")]
         Verb::Serve(args) => serve::run(&args, common),
+        #[cfg(feature = "lm")]
+        Verb::Export(args) => export::run(&args, common),
         #[cfg(feature = "lm")]
         Verb::Rbr(args) => rbr::run(&args, common),
         Verb::Bench(args) => bench::run(&args, common),

@@ -12,15 +12,16 @@ use tony_lm::{Listed, Model, find_model};
 use tony_run::Control;
 
 use crate::failure::{Code, Result};
+use crate::generate::Precision;
 use crate::signals::{Stop, Words};
 use crate::{Common, console, world};
 
 /// A server that speaks `OpenAI`'s protocol.
 ///
-/// `/v1/chat/completions` and `/v1/completions` (streams, log-probabilities, n, stop, seed), `/v1/models`, `/health`, `/metrics`. Requests
-/// are answered side by side, and no bit of an answer depends on the others; those that begin alike are read once. Fields that this server
-/// does not know are refused by name; `user`, `metadata`, `safety_identifier` and `prompt_cache_key` change nothing. `top_k` and `min_p`
-/// are understood beside `OpenAI`'s own. When too many wait, the next is told to try again (429).
+/// `/v1/chat/completions` and `/v1/completions` (streams, log-probabilities, n, stop, seed, JSON of a schema), `/v1/models`, `/health`,
+/// `/metrics`. Requests are answered side by side, and no bit of an answer depends on the others; those that begin alike are read once.
+/// Fields that this server does not know are refused by name; `user`, `metadata`, `safety_identifier` and `prompt_cache_key` change
+/// nothing. `top_k` and `min_p` are understood beside `OpenAI`'s own. When too many wait, the next is told to try again (429).
 ///
 /// Ends with exit code 0 at SIGTERM or Ctrl-C, when what runs has ended. There is no TLS: let a proxy stand before a server that others than
 /// you can reach.
@@ -45,6 +46,9 @@ pub struct Args {
     /// Megabytes of what is kept of finished conversations, so that their next turn reads only what is new.
     #[arg(long, value_name = "MB", default_value_t = 512)]
     cache: usize,
+    /// How exactly is computed.
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
     /// Worker threads [default: all cores].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -104,7 +108,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     let path = find_model(&args.model)?;
     let control = stop_at_signals()?;
     world::with_threads(args.threads, |_| {
-        let model = Arc::new(Model::open(&path)?);
+        let mut model = Model::open(&path)?;
+        model.decoder.set_precision(args.precision.into());
         let keys = !listen.keys.is_empty();
         let name = name_of(&args.model);
         let options = ServeModel {
@@ -114,7 +119,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             queue: args.queue,
             memory: args.cache << 20,
         };
-        serve_model(model, &options, &control.stop, |address| tell_address(address, keys, &name, common))?;
+        serve_model(&Arc::new(model), &options, &control.stop, |address| tell_address(address, keys, &name, common))?;
         Ok(Code::Done)
     })
 }

@@ -20,7 +20,7 @@ use crate::report::{self, Evaluation, RunReport};
 use crate::signals::{Stop, TRAINING};
 use crate::train::number;
 use crate::workload::Trainee;
-use crate::{Common, console, world};
+use crate::{Common, console};
 
 /// Deterministic episodes at the end of a run, and how many of them are recorded to be looked at.
 const EPISODES: usize = 10;
@@ -170,7 +170,6 @@ fn finish(training: &mut Training, exit: &Exit, progress: &Progress, common: Com
         #[cfg(feature = "lm")]
         Trainee::Language(trainer) => return language::finish(folder, trainer, exit),
     };
-    let mut env = world::make(&plan.env, 1, common.offline)?.remove(0);
     let checkpoint = folder.latest()?.map(|loaded| loaded.name).unwrap_or_default();
     let (episodes, recorded) = match trainer.actor().options() {
         0 => (EPISODES, RECORDED),
@@ -184,7 +183,7 @@ fn finish(training: &mut Training, exit: &Exit, progress: &Progress, common: Com
         recorded,
         seed: number(plan, "seed")?,
     };
-    let eval::Measured { evaluation, recordings, traces } = eval::measure(&task, trainer.actor(), env.as_mut())?;
+    let eval::Measured { evaluation, recordings, traces } = trainee.measure(&task, plan, common.offline)?;
     for (i, recording) in recordings.iter().enumerate() {
         folder.write_episode(&format!("{:010}-{i}", exit.steps), &recording.to_json()?)?;
     }
@@ -251,7 +250,14 @@ fn summary(progress: &Progress, exit: &Exit, finding: &Finding) -> String {
     let next: Vec<String> = finding
         .next
         .iter()
-        .map(|verb| format!("\n  tony {verb} {run}{}", if *verb == "eval" { " --episodes 100" } else { "" }))
+        .map(|verb| {
+            let more = match *verb {
+                "generate" => " --prompt TEXT",
+                "eval" => " --episodes 100",
+                _ => "",
+            };
+            format!("\n  tony {verb} {run}{more}")
+        })
         .collect();
     format!(
         "finished {} steps in {}; {}, mean [95 % interval]:\n{}\nreport: {}\nnext:{}\n  tony compare runs/*",

@@ -3,10 +3,18 @@
 //! deal with algorithms and trainings by these two types, and look inside only where the kinds differ.
 
 #[cfg(feature = "lm")]
-use tony_lm::learn::supervised;
+use std::sync::Arc;
+
+#[cfg(feature = "lm")]
+use tony_lm::learn::{reinforced, supervised, text_env};
 use tony_rl::algorithms;
+#[cfg(feature = "lm")]
+use tony_run::Samples;
 use tony_run::{Control, Field, Layer, Loaded, Metrics, Outcome, Plan, RunFolder, Times};
 
+use crate::eval;
+#[cfg(any(feature = "meta", feature = "lm"))]
+use crate::failure::Failure;
 use crate::failure::Result;
 use crate::train::number;
 use crate::world;
@@ -92,6 +100,8 @@ impl Algorithm {
     /// Every setting: on a task, where they depend on it.
     pub fn fields(self, task: Option<&str>) -> Vec<Field> {
         match self {
+            #[cfg(feature = "lm")]
+            Self::Agent(entry) if task.is_some_and(reinforced::is_task) => reinforced::fields(entry),
             Self::Agent(entry) => {
                 let _ = task;
                 entry.fields()
@@ -111,6 +121,8 @@ impl Algorithm {
     /// What was typed, as one plan.
     pub fn resolve(self, env: &str, layers: &[Layer]) -> Result<Plan> {
         Ok(match self {
+            #[cfg(feature = "lm")]
+            Self::Agent(entry) if reinforced::is_task(env) => reinforced::resolve(entry, env, layers)?,
             Self::Agent(entry) => entry.resolve(tony_env::find(env)?.name, layers)?,
             #[cfg(feature = "meta")]
             Self::FewShot(entry) => entry.resolve(env, layers)?,
@@ -122,10 +134,21 @@ impl Algorithm {
     /// A training that is ready. Everything that can be refused is refused here.
     pub fn trainee(self, plan: &Plan, offline: bool) -> Result<Trainee> {
         Ok(match self {
+            #[cfg(feature = "lm")]
+            Self::Agent(_) if reinforced::is_task(&plan.env) => {
+                let reinforced::Reinforced { trainer, task } = reinforced::Reinforced::new(plan)?;
+                Trainee::Agent { costs: task.costs().to_vec(), trainer: Box::new(trainer), task: Some(task) }
+            }
             Self::Agent(_) => {
                 let envs = world::make(&plan.env, number(plan, "envs")?, offline)?;
                 let costs = envs.first().map(|env| env.spec().costs.clone()).unwrap_or_default();
-                Trainee::Agent { trainer: Box::new(tony_rl::Trainer::new(plan, envs)?), costs }
+                let trainer = Box::new(tony_rl::Trainer::new(plan, envs)?);
+                Trainee::Agent {
+                    trainer,
+                    costs,
+                    #[cfg(feature = "lm")]
+                    task: None,
+                }
             }
             #[cfg(feature = "meta")]
             Self::FewShot(_) => Trainee::FewShot(Box::new(tony_meta::Trainer::new(plan)?)),
@@ -143,6 +166,9 @@ pub enum Trainee {
         trainer: Box<tony_rl::Trainer>,
         /// Cost channels of the environment.
         costs: Vec<String>,
+        /// The prompts of a language model.
+        #[cfg(feature = "lm")]
+        task: Option<Arc<text_env::Task>>,
     },
     /// A few-shot learner.
     #[cfg(feature = "meta")]
@@ -186,6 +212,25 @@ impl Trainee {
         }
     }
 
+    /// Measure an agent as it is, in fresh episodes.
+    pub fn measure(&self, task: &eval::Task, plan: &Plan, offline: bool) -> Result<eval::Measured> {
+        match self {
+            #[cfg(feature = "lm")]
+            Self::Agent { trainer, task: Some(texts), .. } => {
+                // A text has no pictures to record; and what is said here was not said in training.
+                let task = eval::Task { recorded: 0, ..*task };
+                let measured = eval::measure(&task, trainer.actor(), texts.env().as_mut());
+                drop(texts.drain());
+                measured
+            }
+            Self::Agent { trainer, .. } => {
+                eval::measure(task, trainer.actor(), world::make(&plan.env, 1, offline)?.remove(0).as_mut())
+            }
+            #[cfg(any(feature = "meta", feature = "lm"))]
+            _ => Err(Failure::failed("no_agent", "what is no agent has no episodes")),
+        }
+    }
+
     /// Go on from a checkpoint.
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
         match self {
@@ -207,6 +252,19 @@ impl Trainee {
         on_update: &mut dyn FnMut(&Metrics),
     ) -> Result<Outcome> {
         Ok(match self {
+            #[cfg(feature = "lm")]
+            Self::Agent { trainer, task: Some(task), .. } => {
+                let samples = Samples::of(folder);
+                let mut failure = None;
+                let outcome = trainer.run(folder, steps, control, &mut |metrics| {
+                    let written = serde_json::to_value(task.drain())
+                        .map_err(|error| Failure::failed("samples", error))
+                        .and_then(|all| Ok(samples.write(metrics, &all)?));
+                    failure = failure.take().or(written.err());
+                    on_update(metrics);
+                })?;
+                failure.map_or(Ok(outcome), Err)?
+            }
             Self::Agent { trainer, .. } => trainer.run(folder, steps, control, on_update)?,
             #[cfg(feature = "meta")]
             Self::FewShot(trainer) => trainer.run(folder, steps, control, on_update)?,

@@ -52,6 +52,34 @@ fn an_answer_is_printed_as_text_and_as_one_object() {
 }
 
 #[test]
+fn an_answer_has_the_form_that_was_asked_for() {
+    let place = place();
+    let run = |args: &str| place.tony(&format!("generate tiny.gguf --raw --prompt the {args} --json")).works().json();
+    for seed in 0..8 {
+        let one = run(&format!("--choices yes,no,maybe --temperature 2 --seed {seed}"));
+        assert!(["yes", "no", "maybe"].contains(&one["text"].as_str().unwrap()) && one["finish"] == "stop", "{one}");
+    }
+    let schema = r#"{"type": "object", "properties": {"n": {"type": "integer", "minimum": 1, "maximum": 9}}, "required": ["n"],
+        "additionalProperties": false}"#;
+    fs::write(place.path().join("schema.json"), schema).unwrap();
+    let object: Value = serde_json::from_str(run("--json-schema schema.json")["text"].as_str().unwrap()).unwrap();
+    assert!((1..10).contains(&object["n"].as_u64().unwrap()), "{object}");
+    // Too few tokens: it says so.
+    assert_eq!(run("--json-schema schema.json --max-tokens 2")["finish"], "length");
+    let short = place.tony("generate tiny.gguf --raw --prompt the --json-schema schema.json --max-tokens 2");
+    assert!(short.works().stderr.contains("the answer is not complete (length)"), "{short:?}");
+    let refused = |schema: &str, parts: &[&str]| {
+        fs::write(place.path().join("schema.json"), schema).unwrap();
+        place.tony("generate tiny.gguf --prompt a --json-schema schema.json").fails(2, parts);
+    };
+    refused("{", &["this is no JSON", "in schema.json", "try: "]);
+    refused("[]", &["a JSON schema is an object"]);
+    refused(r#"{"type": "array", "uniqueItems": true}"#, &["uniqueItems", "try: "]);
+    place.tony("generate tiny.gguf --prompt a --json-schema absent.json").fails(2, &["absent.json"]);
+    place.tony("generate tiny.gguf --prompt a --json-schema a --choices b").fails(2, &["cannot be used with"]);
+}
+
+#[test]
 fn the_speed_of_a_model_is_measured() {
     let object =
         place().tony("bench model tiny.gguf --prefill 20 --decode 8 --batch 3 --threads 1 --json").works().json();
@@ -59,6 +87,8 @@ fn the_speed_of_a_model_is_measured() {
         assert!(object[key].as_f64().unwrap() > 0.0, "{key}");
     }
     assert_eq!((&object["batch"], &object["threads"]), (&json!(3), &json!(1)));
+    let fast = place().tony("bench model tiny.gguf --prefill 20 --decode 8 --precision fast --json").works().json();
+    assert_eq!((&object["precision"], &fast["precision"]), (&json!("full"), &json!("fast")));
     place().tony("bench model tiny.gguf --prefill 60 --decode 8").fails(2, &["60 + 8 tokens are more than the 64"]);
 }
 

@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rl", &["nn", "env", "run"]),
     ("deep", &["nn", "run"]),
     ("meta", &["deep", "nn", "run"]),
-    ("lm", &["deep", "fetch", "nn", "run"]),
+    ("lm", &["deep", "env", "fetch", "nn", "rl", "run"]),
     ("cli", &["nn", "run", "fetch", "mujoco", "env", "rl", "meta", "lm"]),
     ("xtask", &["fetch", "mujoco"]),
 ];

@@ -258,6 +258,35 @@ fn plain_completions_are_those_of_generate() {
 }
 
 #[test]
+fn json_of_a_schema_is_that_of_generate() {
+    let place = place();
+    let server = Server::start(&place, "serve tiny.gguf");
+    let schema = json!({"type": "object", "properties": {"a": {"enum": [1, 25]}, "b": {"type": "boolean"}}, "required": ["a", "b"],
+        "additionalProperties": false});
+    fs::write(place.path().join("schema.json"), schema.to_string()).unwrap();
+    let format = json!({"type": "json_schema", "json_schema": {"name": "ab", "strict": true, "schema": schema}});
+    let asked = json!({"messages": user("the"), "max_tokens": 30, "temperature": 1.5, "seed": 3, "n": 3, "response_format": format});
+    let choices = server.chat(asked.clone()).json()["choices"].as_array().unwrap().clone();
+    for choice in &choices {
+        let text = choice["message"]["content"].as_str().unwrap();
+        let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text:?}"));
+        assert!((value["a"] == 1 || value["a"] == 25) && value["b"].is_boolean(), "{text}");
+        assert_eq!((value.as_object().unwrap().len(), &choice["finish_reason"]), (2, &json!("stop")));
+    }
+    let args =
+        "generate tiny.gguf --prompt the --max-tokens 30 --temperature 1.5 --seed 3 --json-schema schema.json --json";
+    assert_eq!(choices[0]["message"]["content"], place.tony(args).works().json()["text"]);
+    let mut streamed = asked.clone();
+    (streamed["n"], streamed["stream"]) = (1.into(), true.into());
+    let events = server.chat(streamed).events();
+    let text: String = events.iter().filter_map(|event| event["choices"][0]["delta"]["content"].as_str()).collect();
+    assert_eq!(json!(text), choices[0]["message"]["content"]);
+    let mut short = asked;
+    short["max_tokens"] = 4.into();
+    assert_eq!(server.chat(short).json()["choices"][0]["finish_reason"], "length");
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_by_name() {
     let place = place();
     let server = Server::start(&place, "serve tiny.gguf");
@@ -291,6 +320,10 @@ fn what_cannot_be_meant_is_refused_by_name() {
         ("stream_options", json!({"include_usage": true})),
         ("messages", json!([])),
         ("messages", json!("the")),
+        ("response_format", json!({"type": "json_schema"})),
+        ("response_format", json!({"type": "json_schema", "json_schema": {"name": "a", "schema": 1}})),
+        ("response_format", json!({"type": "json_schema", "json_schema": {"schema": {}, "unknown": 1}})),
+        ("response_format", json!({"type": "json_schema", "json_schema": {"schema": {"type": "string", "not": {}}}})),
     ] {
         refused(server.chat(with(name, value)), 400, name, "invalid_value", name);
     }

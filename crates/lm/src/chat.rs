@@ -25,6 +25,7 @@ const BREAK: char = '\u{fdd0}';
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
+    source: String,
     begin: String,
     end: String,
 }
@@ -41,8 +42,13 @@ impl ChatTemplate {
         environment.add_function("raise_exception", |text: String| -> std::result::Result<Value, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, text))
         });
-        environment.add_template_owned("chat", source).map_err(failed)?;
-        Ok(Self { environment, begin, end })
+        environment.add_template_owned("chat", source.clone()).map_err(failed)?;
+        Ok(Self { environment, source, begin, end })
+    }
+
+    /// The template as it was given.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
     }
 
     /// The text that messages become, with the beginning of an answer where one is asked for.

@@ -26,6 +26,17 @@ pub enum Error {
         /// The one that may have been meant.
         nearest: Option<String>,
     },
+    /// A task file that cannot be meant.
+    #[error("this task cannot be used: {what}\nin {path}")]
+    Task {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// From reinforcement learning.
+    #[error(transparent)]
+    Rl(#[from] tony_rl::Error),
     /// A gradient that is not of numbers.
     #[error(
         "the gradient of step {step} is not finite: the learning rate may be too high, or the model's weights damaged"
@@ -59,17 +70,25 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
-    /// A file of patterns that cannot be meant.
-    #[error("these patterns cannot be used: {what}\nin {path}")]
-    Patterns {
+    /// Weights that cannot be meant, or belong to something else.
+    #[error("these weights cannot be used: {what}\nin {path}")]
+    Weights {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         what: String,
     },
-    /// Weights that cannot be meant, or belong to something else.
-    #[error("these weights cannot be used: {what}\nin {path}")]
-    Weights {
+    /// Trained heads that cannot be read, or do not belong to what they are used with.
+    #[error("these heads cannot be used: {what}\nin {path}")]
+    Heads {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A file of patterns that cannot be meant.
+    #[error("these patterns cannot be used: {what}\nin {path}")]
+    Patterns {
         /// The file.
         path: PathBuf,
         /// What is wrong.
@@ -124,6 +143,10 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoTemplate { .. } => Some("tony generate MODEL --raw --prompt TEXT".to_owned()),
+            Self::Heads { .. } => {
+                Some("tony rbr heads --policy FILE --data FILE --encoder minilm --out FILE".to_owned())
+            }
+            Self::Run(error) => error.hint(),
             Self::Invalid { hint, .. } | Self::Endpoint { hint, .. } => Some(hint.clone()),
             Self::NonFiniteStep { .. } => Some("set lr lower, and start a new run".to_owned()),
             _ => None,

@@ -9,7 +9,10 @@
 
 mod catalogue;
 mod chat;
+mod constrain;
+mod embedder;
 mod error;
+mod export;
 mod identity;
 mod jsonl;
 pub mod learn;
@@ -23,7 +26,10 @@ mod writer;
 
 pub use catalogue::{Listed, MODELS, find_model};
 pub use chat::{ChatTemplate, Message};
+pub use constrain::Constraint;
+pub use embedder::Embedder;
 pub use error::{Error, Result};
+pub use export::export;
 pub use model::Model;
 pub use sample::{Choice, Sampling, most_likely};
 pub use tokenizer::Tokenizer;

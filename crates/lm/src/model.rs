@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use tony_deep::decoder::{Decoder, ModelFile, Value};
 
+use crate::constrain::Grammars;
+use crate::identity::sha256;
 use crate::learn::Learner;
 use crate::tokenizer::read_json;
 use crate::{ChatTemplate, Error, Message, Result, Tokenizer};
@@ -17,6 +19,7 @@ pub struct Model {
     /// Text to tokens and back.
     pub tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
+    pub(crate) grammars: Grammars,
 }
 
 /// What a model is made of, its weights not yet read.
@@ -44,12 +47,18 @@ impl Model {
     /// Open a GGUF file, a Hugging Face folder or a run folder, and read it.
     pub fn open(path: &Path) -> Result<Self> {
         let Parts { file, tokenizer, template } = Parts::open(path)?;
-        Ok(Self { path: path.to_owned(), decoder: Decoder::load(&file)?, tokenizer, template })
+        let (path, grammars) = (path.to_owned(), Grammars::default());
+        Ok(Self { path, decoder: Decoder::load(&file)?, tokenizer, template, grammars })
     }
 
     /// Where it came from.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// SHA-256 of its files, in hexadecimal digits.
+    pub fn hash(&self) -> Result<String> {
+        sha256(&self.path)
     }
 
     /// Tokens of a conversation, with the beginning of an answer.

@@ -78,14 +78,20 @@ impl Sampling {
 
     /// Draw from the logits of all tokens.
     pub fn draw(&self, logits: &[f32], stream: &mut Stream) -> Choice {
+        self.draw_among(logits, |_| true, stream)
+    }
+
+    /// Draw from the logits of the tokens that are allowed, at least one; the others are taken out before anything else.
+    pub fn draw_among(&self, logits: &[f32], allowed: impl Fn(u32) -> bool, stream: &mut Stream) -> Choice {
         let all = log_sum(logits.iter().map(|x| f64::from(*x)));
         let choice =
             |token: u32, sampled: f64| Choice { token, sampled, logprob: f64::from(logits[token as usize]) - all };
+        let candidates = logits.iter().enumerate().map(|(i, x)| Candidate(*x, i as u32)).filter(|c| allowed(c.1));
         if self.temperature == 0.0 {
-            return choice(most_likely(logits), 0.0);
+            return choice(candidates.max().map_or(0, |best| best.1), 0.0);
         }
         let scaled = |logit: f32| f64::from(logit) / f64::from(self.temperature);
-        let candidates: Vec<Candidate> = logits.iter().enumerate().map(|(i, x)| Candidate(*x, i as u32)).collect();
+        let candidates: Vec<Candidate> = candidates.collect();
         let kept =
             if self.top_k == 0 && self.top_p == 1.0 && self.min_p == 0.0 { candidates } else { self.keep(candidates) };
         let total = log_sum(kept.iter().map(|c| scaled(c.0)));

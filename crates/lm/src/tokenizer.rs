@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tony_deep::decoder::ModelFile;
 
 use crate::tokenizer_file;
 use crate::{Error, Result};
 
 /// A model's tokenizer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     /// What each token spells.
@@ -26,25 +26,34 @@ impl Tokenizer {
     /// That of a model: from the metadata of its GGUF file, or from the `tokenizer.json` of its folder.
     pub fn of(file: &ModelFile) -> Result<Self> {
         let bad = |what: String| Error::Tokenizer { path: file.path().to_owned(), what };
-        let json = match file.metadata() {
-            Some(metadata) => tokenizer_file::of_gguf(metadata).map_err(bad)?,
-            None => read_json(&file.path().join("tokenizer.json"))?,
-        };
-        let mut tokenizer = Self::of_json(&json).map_err(bad)?;
-        if let Some(metadata) = file.metadata() {
-            tokenizer.begin = tokenizer_file::begin(metadata);
+        let Some(metadata) = file.metadata() else { return Self::of_folder(file.path(), file.config().vocabulary) };
+        let mut tokenizer = Self::of_json(&tokenizer_file::of_gguf(metadata).map_err(bad)?).map_err(bad)?;
+        tokenizer.begin = tokenizer_file::begin(metadata);
+        tokenizer.within(file.config().vocabulary).map_err(bad)
+    }
+
+    /// From the `tokenizer.json` of a folder, whose model knows so many tokens.
+    pub(crate) fn of_folder(folder: &Path, vocabulary: usize) -> Result<Self> {
+        let json = read_json(&folder.join("tokenizer.json"))?;
+        let tokenizer = Self::of_json(&json).and_then(|tokenizer| tokenizer.within(vocabulary));
+        tokenizer.map_err(|what| Error::Tokenizer { path: folder.to_owned(), what })
+    }
+
+    /// This, if a model knows all of its tokens; else what is wrong.
+    fn within(self, vocabulary: usize) -> std::result::Result<Self, String> {
+        let most = self.spelled.len();
+        if most <= vocabulary {
+            return Ok(self);
         }
-        let (most, vocabulary) = (tokenizer.spelled.len(), file.config().vocabulary);
-        if most > vocabulary {
-            return Err(bad(format!("it knows {most} tokens and the model {vocabulary}: they do not belong together")));
-        }
-        Ok(tokenizer)
+        Err(format!("it knows {most} tokens and the model {vocabulary}: they do not belong together"))
     }
 
     /// From the contents of a `tokenizer.json`; else what is wrong.
     fn of_json(json: &Json) -> std::result::Result<Self, String> {
         let bytes = serde_json::to_vec(json).map_err(|error| error.to_string())?;
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
+        // What a text is cut or filled to is the caller's business.
+        inner.with_truncation(None).map_err(|error| error.to_string())?.with_padding(None);
         let begin = inner.encode_fast("", true).map_err(|error| error.to_string())?.get_ids().to_vec();
         inner.set_encode_special_tokens(true);
         let vocabulary: BTreeMap<String, u32> = inner.get_vocab(true).into_iter().collect();
@@ -66,6 +75,25 @@ impl Tokenizer {
         specials.retain(|(text, _)| !text.is_empty());
         specials.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
         Ok(Self { inner, spelled, specials, special, begin })
+    }
+
+    /// As the text of a `tokenizer.json`, which puts [`Tokenizer::begin`] before a text.
+    pub(crate) fn to_json(&self) -> Result<String> {
+        let bad = |what: String| Error::Tokenizer { path: "tokenizer.json".into(), what };
+        let text = self.inner.to_string(false).map_err(|error| bad(error.to_string()))?;
+        let mut json: Json = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        if let (Some(begin), Json::Null) = (self.begin.first(), &json["post_processor"]) {
+            let mark = String::from_utf8_lossy(self.spelled(*begin)).into_owned();
+            let first = json!({"SpecialToken": {"id": mark, "type_id": 0}});
+            let part = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
+            json["post_processor"] = json!({
+                "type": "TemplateProcessing",
+                "single": [first, part("A")],
+                "pair": [first, part("A"), part("B")],
+                "special_tokens": {mark.clone(): {"id": mark, "ids": [begin], "tokens": [mark]}},
+            });
+        }
+        Ok(json.to_string())
     }
 
     /// Tokens of a text, in which nothing is a special token, whatever it looks like.
@@ -97,7 +125,7 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// What the model expects before a text: its begin token, or nothing.
+    /// What the model expects before a text: its begin token, or nothing; of an encoder, what stands before a text and what after it.
     pub fn begin(&self) -> &[u32] {
         &self.begin
     }

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use tony_deep::decoder::{Kept, Piece};
 use tony_random::Stream;
 
+use crate::constrain::{Guide, Next};
 use crate::sample::likeliest;
-use crate::{Choice, Error, Model, Result, Sampling};
+use crate::{Choice, Constraint, Error, Model, Result, Sampling};
 
 /// A text to go on with.
 #[derive(Clone, Debug)]
@@ -21,15 +22,30 @@ pub struct Request {
     pub seed: u64,
     /// Texts that end the answer and are not part of it.
     pub stops: Vec<String>,
+    /// The form of the answer, made for this model.
+    pub constraint: Option<Constraint>,
 }
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
-    /// The model said so, or a stop text was met.
+    /// The model said so, a stop text was met, or the form that was asked for is complete.
     Stop,
     /// As many tokens as were asked for, or as the model can take.
     Length,
+    /// The form that was asked for became too complex to follow, or no token of the model goes on with it: it is not complete.
+    Stuck,
+}
+
+impl Finish {
+    /// Its name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::Stuck => "stuck",
+        }
+    }
 }
 
 /// One token of an answer.
@@ -82,6 +98,7 @@ struct Active {
     tokens: Vec<u32>,
     written: usize,
     stream: Stream,
+    guide: Option<Guide>,
     /// Bytes that are not certain yet.
     held: Vec<u8>,
 }
@@ -151,6 +168,7 @@ impl<'a> Writer<'a> {
             tokens: request.prompt.clone(),
             written: 0,
             stream: Stream::new(request.seed, "sample", 0),
+            guide: request.constraint.as_ref().map(Constraint::begin),
             held: Vec::new(),
             request,
         });
@@ -283,7 +301,14 @@ impl<'a> Writer<'a> {
 impl Active {
     fn draw(&mut self, model: &Model, logits: &[f32]) -> Event {
         let config = model.decoder.config();
-        let choice = self.request.sampling.draw(logits, &mut self.stream);
+        let (sampling, stream) = (self.request.sampling, &mut self.stream);
+        let (choice, next) = match &mut self.guide {
+            Some(guide) => {
+                let choice = sampling.draw_among(logits, |token| guide.allows(token), stream);
+                (choice, guide.advance(choice.token))
+            }
+            None => (sampling.draw(logits, stream), Next::Token),
+        };
         let first_logits = (self.written == 0).then(|| logits.to_vec());
         let likeliest = likeliest(logits, self.likeliest);
         self.tokens.push(choice.token);
@@ -293,7 +318,11 @@ impl Active {
             self.held.extend_from_slice(model.tokenizer.spelled(choice.token));
         }
         let full = self.written >= self.request.max_tokens || self.tokens.len() >= config.context;
-        let finish = if ended { Some(Finish::Stop) } else { full.then_some(Finish::Length) };
+        let finish = match next {
+            Next::Token if !ended => full.then_some(Finish::Length),
+            Next::Stuck => Some(Finish::Stuck),
+            Next::Token | Next::Nothing => Some(Finish::Stop),
+        };
         let (text, stopped) = self.release(finish.is_some());
         let finish = if stopped { Some(Finish::Stop) } else { finish };
         Event { request: self.id, choice, first_logits, likeliest, reused: self.reused, text, finish }

@@ -136,9 +136,18 @@ fn what_a_model_cannot_be_asked_is_missing() {
     let verdicts = all(&mut grader, &[item("hello", &"a".repeat(200)), item("hello", "yes")]);
     for verdict in &verdicts[0] {
         let Verdict::Missing { why } = verdict else { panic!("{verdict:?}") };
-        assert!(why.contains("tokens, and the model takes 400"), "{why}");
+        assert!(why.contains("tokens, and the model takes 1 to 400"), "{why}");
     }
     assert!(verdicts[1].iter().all(|verdict| verdict.yes().is_some()));
+    // A chat template that says nothing at all, of the same length as the other.
+    let bytes = answering(Family::Llama, 1024);
+    let begin = bytes.windows(4).position(|window| window == b"{% f").unwrap();
+    let end = bytes.windows(5).rposition(|window| window == b"bot:{").unwrap() + "bot:{% endif %}".len();
+    let silent = format!("{{#{}#}}", " ".repeat(end - begin - 4));
+    let path = folder.path().join("silent.gguf");
+    std::fs::write(&path, [&bytes[..begin], silent.as_bytes(), &bytes[end..]].concat()).unwrap();
+    let verdicts = all(&mut LocalGrader::open(&path, Wording::Brief).unwrap(), &[item("hello", "yes")]);
+    assert!(verdicts[0].iter().all(|v| matches!(v, Verdict::Missing { why } if why.contains("has 0 tokens"))));
     let path = folder.path().join("dumb.gguf");
     std::fs::write(&path, Tiny::with_vocabulary(Family::Llama, 262).gguf(&by_bytes())).unwrap();
     let error = LocalGrader::open(&path, Wording::Brief).unwrap_err().to_string();
@@ -213,11 +222,17 @@ fn a_verdict_that_is_kept_is_not_asked_for_again() {
     for cut in last..bytes.len() {
         std::fs::write(&path, &bytes[..cut]).unwrap();
         let mut cached = open("three").unwrap();
-        let known = bytes[..last].iter().filter(|byte| **byte == b'\n').count();
+        let known = bytes[..last].split(|byte| *byte == b'\n').count() - 1;
         assert_eq!(cached.len(), known, "cut at {cut}");
         all(&mut cached, &items[..1]);
         drop(cached);
         assert_eq!(open("three").unwrap().len(), known + 2);
+    }
+    // Another file, named by mistake, is left as it is.
+    for other in ["{\"prompt\": \"a\"}", "{\"prompt\": \"a\"}\n{\"prompt\": \"b\"}", "\u{0}"] {
+        std::fs::write(&path, other).unwrap();
+        assert!(matches!(open("one"), Err(Error::Data { line: 1, .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), other);
     }
     // Anything else that is wrong is told with its line.
     let broken = |line: &str| {
@@ -225,7 +240,7 @@ fn a_verdict_that_is_kept_is_not_asked_for_again() {
         let Err(Error::Data { line, what, .. }) = open("one") else { panic!() };
         (line, what)
     };
-    let place = bytes[..last].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let place = bytes[..last].split(|byte| *byte == b'\n').count();
     assert_eq!(broken("{\"key\": 1}").0, place);
     assert!(broken("\u{0}").1.contains("it is no verdict"));
     assert!(broken("{\"key\": \"a\", \"yes\": 1.5, \"outside\": 0}").1.contains("not between 0 and 1"));

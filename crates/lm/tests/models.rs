@@ -173,7 +173,14 @@ fn tokenizers_that_cannot_be_are_refused() {
 }
 
 fn request(prompt: Vec<u32>, max_tokens: usize, temperature: f32, seed: u64) -> Request {
-    Request { prompt, max_tokens, sampling: Sampling { temperature, ..Sampling::default() }, seed, stops: vec![] }
+    Request {
+        prompt,
+        max_tokens,
+        sampling: Sampling { temperature, ..Sampling::default() },
+        seed,
+        stops: vec![],
+        constraint: None,
+    }
 }
 
 /// All events of all requests, in the order of their numbers.
@@ -358,8 +365,7 @@ fn logits_that_are_no_numbers_are_never_drawn_from() {
 /// forward pass of the dequantised weights, confirmed by llama.cpp; here its tokens, and the five largest logits of the first).
 #[test]
 fn smollm2_continues_as_recorded() {
-    let environment = tony_fetch::Environment::of_process();
-    let path = match MODELS[0].file.locate(&environment, false, false, &mut |line| println!("{line}")) {
+    let path = match MODELS[0].fetch(false, false, &mut |line| println!("{line}")) {
         Ok(path) => path,
         Err(error) => {
             println!("skipped: {error}");

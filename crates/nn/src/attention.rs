@@ -53,6 +53,24 @@ pub fn exponentials(x: &mut [f32]) -> (f32, f32) {
     (most, kernels::softmax(path(), x, all, 1.0))
 }
 
+/// Layer norm of each row of `weight.len()` numbers, in place: `x = (x - mean(x)) / sqrt(variance(x) + epsilon) weight + bias`. Mean and
+/// variance are in double precision.
+pub fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
+    let (n, ones) = (weight.len() as f64, vec![1.0; weight.len()]);
+    for x in x.chunks_exact_mut(ones.len()) {
+        let mean = kernels::dot(x, &ones) / n;
+        let variance = (kernels::dot(x, x) / n - mean * mean).max(0.0);
+        let factor = (1.0 / (variance + f64::from(epsilon)).sqrt()) as f32;
+        kernels::standardise(path(), x, mean as f32, factor, weight, bias);
+    }
+}
+
+/// `x = gelu(x)`, number by number: `x` times the normal distribution function, within 2e-7 of `x`. Hendrycks and Gimpel, "Gaussian Error
+/// Linear Units", 2016.
+pub fn gelu(x: &mut [f32]) {
+    kernels::gelu(path(), x);
+}
+
 /// Rotary position: each head of `2 cos.len()` numbers is turned pair by pair, number `i` with number `i + cos.len()`.
 /// Su et al., "Enhanced Transformer with Rotary Position Embedding", 2021, in the order of Hugging Face's models.
 pub fn rotate(heads: &mut [f32], cos: &[f32], sin: &[f32]) {
@@ -341,6 +359,24 @@ mod tests {
                 let gate = if gate == Gate::Silu { a / (1.0 + (-a).exp()) } else { 0.5 * a * (1.0 + inner.tanh()) };
                 assert!((f64::from(*y) - gate * b).abs() < 2e-6);
             }
+        }
+        let mut y: Vec<f32> = x.iter().map(|x| 3.0 + 2.0 * x).collect();
+        layer_norm(&mut y, &w, &x[..48], 1e-12);
+        for (row, y) in x.chunks_exact(48).zip(y.chunks_exact(48)) {
+            let row: Vec<f64> = row.iter().map(|x| f64::from(3.0 + 2.0 * x)).collect();
+            let mean = row.iter().sum::<f64>() / 48.0;
+            let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 48.0;
+            for (((x, w), b), y) in row.iter().zip(&w).zip(&x).zip(y) {
+                let expected = (x - mean) / variance.sqrt() * f64::from(*w) + f64::from(*b);
+                assert!((f64::from(*y) - expected).abs() < 3e-6);
+            }
+        }
+        let mut y: Vec<f32> = (-600..=600).map(|i| i as f32 / 50.0).collect();
+        gelu(&mut y);
+        for (i, y) in (-600..=600).zip(&y) {
+            let x = f64::from(i as f32 / 50.0);
+            let expected = x * 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
+            assert!((f64::from(*y) - expected).abs() <= 3e-7 * x.abs().max(1.0), "{x}: {y} {expected}");
         }
         let angles = [0.3_f32, -1.2];
         let mut heads = [1.0, 2.0, 3.0, 4.0, 0.0, 1.0, 1.0, 0.0];

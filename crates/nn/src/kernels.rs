@@ -490,6 +490,33 @@ fn geglu_body<S: Simd>(a: &mut [f32], b: &[f32]) {
 }
 
 kernel! {
+    /// `x = gelu(x)`, exact but for 2e-7 of `x`: `x` times the normal distribution function, whose tail is Abramowitz and Stegun's 7.1.26.
+    gelu = gelu_body(x: &mut [f32])
+}
+
+#[inline(always)]
+fn gelu_body<S: Simd>(x: &mut [f32]) {
+    const P: [f32; 5] = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6];
+    for x in x {
+        let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+        let t = 1.0 / z.mul_add(0.327_591_1, 1.0);
+        let p = P[0].mul_add(t, P[1]).mul_add(t, P[2]).mul_add(t, P[3]).mul_add(t, P[4]);
+        let beyond = *x * (0.5 * p * t * exp(-z * z));
+        *x = if *x < 0.0 { beyond } else { *x - beyond };
+    }
+}
+
+kernel! {
+    /// `x = (x - mean) factor weight + bias`, element by element.
+    standardise = standardise_body(x: &mut [f32], mean: f32, factor: f32, weight: &[f32], bias: &[f32])
+}
+
+#[inline(always)]
+fn standardise_body<S: Simd>(x: &mut [f32], mean: f32, factor: f32, weight: &[f32], bias: &[f32]) {
+    x.iter_mut().zip(weight).zip(bias).for_each(|((x, w), b)| *x = ((*x - mean) * factor).mul_add(*w, *b));
+}
+
+kernel! {
     /// Rotate pairs: `(a, b) = (a cos - b sin, b cos + a sin)`.
     rotate = rotate_body(a: &mut [f32], b: &mut [f32], cos: &[f32], sin: &[f32])
 }

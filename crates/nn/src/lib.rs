@@ -58,7 +58,7 @@ mod trace;
 mod workspace;
 
 pub use adam::Adam;
-pub use attention::{Attention, Gate, KeyValues, exponentials, rms_norm, rotate};
+pub use attention::{Attention, Gate, KeyValues, exponentials, gelu, layer_norm, rms_norm, rotate};
 pub use cholesky::Cholesky;
 pub use hessian::Curve;
 pub use init::Init;
@@ -66,7 +66,7 @@ pub use kernels::tanh;
 pub use lstm::{Lstm, Sequences, Tape};
 pub use mlp::{Activation, Head, Mlp};
 pub use normaliser::Normaliser;
-pub use packed::{PackedMatrix, PackedRow, Packing};
+pub use packed::{PackedMatrix, PackedRow, Packing, Precision};
 pub use peak::{flop_count, machine_gflops};
 pub use reduce::{axpy, clip_norm, dot, norm, polyak};
 pub use rows::Rows;

@@ -1,9 +1,12 @@
-//! Weights of large layers, packed as their file stores them, and products with them in full precision.
+//! Weights of large layers, packed as their file stores them, and products with them.
 //!
 //! A language model's step for one row reads every weight once, so its speed is that of the memory: weights stay at 4, 8 or 16 bits and
-//! become single precision in registers. Sixteen rows of a matrix lie side by side, column after column, so that an element of a product
-//! is one chain of fused multiply-adds over the columns in order, whatever the number of rows, threads or instruction set: a row of a batch
-//! has the bits that it has alone.
+//! become single precision in registers. Sixteen rows of a matrix lie side by side, a few columns of each together, so that an element of
+//! a product is one chain of fused multiply-adds over the columns in order, whatever the number of rows, threads or instruction set: a row
+//! of a batch has the bits that it has alone.
+//!
+//! With [`Precision::Fast`] the other factor is rounded to whole numbers as well, a scale for each 32 columns. Sums of products of whole
+//! numbers are exact in any order; the scaled sums are added in one chain again, and so bits depend on nothing here, either.
 #![allow(unsafe_code)]
 // A body must be inlined into the function that enables its instruction set; a product takes what it takes.
 #![allow(clippy::inline_always, clippy::too_many_arguments)]
@@ -15,6 +18,16 @@ use crate::peak::count_flops;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Path, Portable, Simd, WIDTH, exact_f16, path};
+
+/// How exactly products with whole numbers ([`Packing::Four`], [`Packing::Eight`]) are computed; others are always exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// In single precision.
+    #[default]
+    Full,
+    /// Each 32 numbers of the other factor are rounded to whole numbers from -127 to 127 times a scale.
+    Fast,
+}
 
 /// How the numbers of a [`PackedMatrix`] are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +48,10 @@ pub enum Packing {
 }
 
 impl Packing {
+    fn is_whole(self) -> bool {
+        matches!(self, Self::Four | Self::Eight { .. })
+    }
+
     /// Columns that share a scale; a matrix has a multiple of these.
     pub fn group(self) -> usize {
         match self {
@@ -122,10 +139,14 @@ impl PackedMatrix {
                 Packing::F32 => spread(row.singles.iter().map(|x| x.to_le_bytes()), lane, panel_numbers),
                 Packing::F16 | Packing::Bf16 => spread(row.halves.iter().map(|x| x.to_le_bytes()), lane, panel_numbers),
                 Packing::Four => {
-                    let pairs = row.quants.chunks_exact(2);
-                    spread(pairs.map(|pair| [pair[0] as u8 | (pair[1] as u8) << 4]), lane, panel_numbers);
+                    let eights = row.quants.chunks_exact(8);
+                    let bytes = |q: &[i8]| [0, 1, 2, 3].map(|i| q[i] as u8 | (q[4 + i] as u8) << 4);
+                    spread(eights.map(bytes), lane, panel_numbers);
                 }
-                Packing::Eight { .. } => spread(row.quants.iter().map(|q| q.to_le_bytes()), lane, panel_numbers),
+                Packing::Eight { .. } => {
+                    let fours = row.quants.chunks_exact(4);
+                    spread(fours.map(|q| [0, 1, 2, 3].map(|i| q[i] as u8)), lane, panel_numbers);
+                }
             }
             for g in 0..groups {
                 scales[(panel * groups + g) * WIDTH + lane] = row.scales[g];
@@ -190,15 +211,15 @@ impl PackedMatrix {
     ///
     /// # Panics
     /// Panics if `x` and `y` are not of these shapes.
-    pub fn product(&self, x: &[f32], y: &mut [f32]) {
-        Self::products(x, &mut [(self, y)]);
+    pub fn product(&self, precision: Precision, x: &[f32], y: &mut [f32]) {
+        Self::products(precision, x, &mut [(self, y)]);
     }
 
     /// Products of the same rows with several matrices, shared out together.
     ///
     /// # Panics
     /// Panics if one of them is not of its shape.
-    pub fn products(x: &[f32], results: &mut [(&Self, &mut [f32])]) {
+    pub fn products(precision: Precision, x: &[f32], results: &mut [(&Self, &mut [f32])]) {
         let (path, columns) = (path(), results[0].0.columns);
         let m = x.len() / columns;
         if m == 0 {
@@ -220,8 +241,12 @@ impl PackedMatrix {
             let pieces = if m == 1 { &mut **y } else { &mut **pieces };
             jobs.extend(pieces.chunks_mut(m * JOB * WIDTH).enumerate().map(|(i, piece)| (*matrix, i * JOB, piece)));
         }
-        let job = |(matrix, panel, y): &mut (&Self, usize, &mut [f32])| {
-            if m == 1 { row(path, matrix, *panel, x, y) } else { matrix.block(path, *panel, m, x, y) }
+        let whole = precision == Precision::Fast && jobs.iter().any(|(matrix, ..)| matrix.packing.is_whole());
+        let rounded = whole.then(|| Rounded::new(path, x, columns));
+        let job = |(matrix, panel, y): &mut (&Self, usize, &mut [f32])| match &rounded {
+            Some(rounded) if matrix.packing.is_whole() => rows(path, matrix, *panel, rounded, y),
+            _ if m == 1 => row(path, matrix, *panel, x, y),
+            _ => matrix.block(path, *panel, m, x, y),
         };
         if jobs.len() > 1 && rayon::current_num_threads() > 1 {
             jobs.par_iter_mut().for_each(job);
@@ -271,12 +296,14 @@ fn spread<const N: usize>(items: impl Iterator<Item = [u8; N]>, lane: usize, pan
 #[repr(align(64))]
 struct Unpacked([f32; 2 * WIDTH * BLOCK]);
 
-/// A way of packing, to the kernels: numbers come two columns at a time.
+/// A way of packing, to the kernels.
 trait Format {
     /// Columns that share a head.
     const GROUP: usize;
-    /// Bytes of two columns of a panel.
-    const PAIR: usize;
+    /// Columns whose numbers lie together.
+    const STEP: usize;
+    /// Bytes of `STEP` columns of a panel.
+    const BYTES: usize;
     /// Bytes of the head of a group of a panel.
     const HEAD: usize;
 
@@ -286,11 +313,11 @@ trait Format {
     /// `HEAD` bytes are valid, and the machine has the instruction set, here as below.
     unsafe fn head<S: Simd>(p: *const u8) -> [S::V; 2];
 
-    /// Two columns of 16 rows.
+    /// Column `i` of the `STEP` at `p`, of 16 rows.
     ///
     /// # Safety
-    /// `PAIR` bytes are valid.
-    unsafe fn pair<S: Simd>(head: [S::V; 2], p: *const u8) -> [S::V; 2];
+    /// `BYTES` bytes are valid, and `i` is below `STEP`.
+    unsafe fn column<S: Simd>(head: [S::V; 2], p: *const u8, i: usize) -> S::V;
 }
 
 /// Numbers without scales, of 4 or 2 bytes.
@@ -299,7 +326,8 @@ struct Plain<const BITS: usize, const BRAIN: bool>;
 // SAFETY (both methods): the trait's conditions.
 impl<const BITS: usize, const BRAIN: bool> Format for Plain<BITS, BRAIN> {
     const GROUP: usize = 2;
-    const PAIR: usize = 2 * WIDTH * BITS / 8;
+    const STEP: usize = 1;
+    const BYTES: usize = WIDTH * BITS / 8;
     const HEAD: usize = 0;
 
     #[inline(always)]
@@ -308,18 +336,18 @@ impl<const BITS: usize, const BRAIN: bool> Format for Plain<BITS, BRAIN> {
     }
 
     #[inline(always)]
-    unsafe fn pair<S: Simd>(_: [S::V; 2], p: *const u8) -> [S::V; 2] {
+    unsafe fn column<S: Simd>(_: [S::V; 2], p: *const u8, _: usize) -> S::V {
         unsafe {
             match (BITS, BRAIN) {
-                (32, _) => [S::load(p.cast()), S::load(p.add(4 * WIDTH).cast())],
-                (_, true) => [S::load_bf16(p), S::load_bf16(p.add(2 * WIDTH))],
-                (_, false) => [S::load_f16(p), S::load_f16(p.add(2 * WIDTH))],
+                (32, _) => S::load(p.cast()),
+                (_, true) => S::load_bf16(p),
+                (_, false) => S::load_f16(p),
             }
         }
     }
 }
 
-/// Whole numbers with scales.
+/// Whole numbers with scales: of each row four bytes, which are four columns, or in their low halves four and in their high halves the next.
 struct Scaled<const BITS: usize, const GROUP: usize, const WIDE: bool, const MIN: bool>;
 
 // SAFETY (both methods): the trait's conditions.
@@ -327,7 +355,8 @@ impl<const BITS: usize, const GROUP: usize, const WIDE: bool, const MIN: bool> F
     for Scaled<BITS, GROUP, WIDE, MIN>
 {
     const GROUP: usize = GROUP;
-    const PAIR: usize = 2 * WIDTH * BITS / 8;
+    const STEP: usize = 32 / BITS;
+    const BYTES: usize = 4 * WIDTH;
     const HEAD: usize = WIDTH * if WIDE { 4 } else { 2 } * if MIN { 2 } else { 1 };
 
     #[inline(always)]
@@ -343,21 +372,39 @@ impl<const BITS: usize, const GROUP: usize, const WIDE: bool, const MIN: bool> F
     }
 
     #[inline(always)]
-    unsafe fn pair<S: Simd>([scale, min]: [S::V; 2], p: *const u8) -> [S::V; 2] {
-        unsafe {
-            let [a, b] = if BITS == 4 { S::load_nibbles(p) } else { [S::load_i8(p), S::load_i8(p.add(WIDTH))] };
-            [S::fma(a, scale, min), S::fma(b, scale, min)]
-        }
+    unsafe fn column<S: Simd>([scale, min]: [S::V; 2], p: *const u8, i: usize) -> S::V {
+        unsafe { S::fma(if BITS == 4 { S::load_nibble(p, i) } else { S::load_i8(p, i) }, scale, min) }
     }
 }
 
-/// Call `$body::<S, F>` with the matrix's format `F`.
-macro_rules! with_format {
-    ($matrix:expr, $body:ident::<$s:ident>($($arg:expr),* $(,)?)) => {
+/// A way of packing whole numbers.
+trait Whole: Format {
+    /// Whether there are minima.
+    const MIN: bool;
+
+    /// Exact products of a group's 16 rows with each of `M` rows of whole numbers.
+    ///
+    /// # Safety
+    /// `GROUP` columns are valid at `p` and each of `x`, and the machine has the instruction set.
+    unsafe fn dots<S: Simd, const M: usize>(p: *const u8, x: [*const i8; M]) -> [S::V; M];
+}
+
+impl<const BITS: usize, const GROUP: usize, const WIDE: bool, const MIN: bool> Whole
+    for Scaled<BITS, GROUP, WIDE, MIN>
+{
+    const MIN: bool = MIN;
+
+    #[inline(always)]
+    unsafe fn dots<S: Simd, const M: usize>(p: *const u8, x: [*const i8; M]) -> [S::V; M] {
+        // SAFETY: the trait's conditions; there are no groups of four bits but those of 32.
+        unsafe { if BITS == 4 { S::dots_nibbles(p, x) } else { S::dots_i8::<GROUP, M>(p, x) } }
+    }
+}
+
+/// Call `$body::<S, F>` with the format `F` of a matrix of whole numbers; `$other` of another.
+macro_rules! with_whole {
+    ($matrix:expr, $body:ident::<$s:ident>($($arg:expr),* $(,)?), $other:expr) => {
         match ($matrix.packing, $matrix.heads_are.wide, $matrix.heads_are.min) {
-            (Packing::F32, ..) => $body::<$s, Plain<32, false>>($($arg),*),
-            (Packing::F16, ..) => $body::<$s, Plain<16, false>>($($arg),*),
-            (Packing::Bf16, ..) => $body::<$s, Plain<16, true>>($($arg),*),
             (Packing::Four, false, _) => $body::<$s, Scaled<4, 32, false, true>>($($arg),*),
             (Packing::Four, true, _) => $body::<$s, Scaled<4, 32, true, true>>($($arg),*),
             (Packing::Eight { group: 16 }, _, false) => $body::<$s, Scaled<8, 16, true, false>>($($arg),*),
@@ -366,6 +413,19 @@ macro_rules! with_format {
             (Packing::Eight { .. }, true, false) => $body::<$s, Scaled<8, 32, true, false>>($($arg),*),
             (Packing::Eight { .. }, false, true) => $body::<$s, Scaled<8, 32, false, true>>($($arg),*),
             (Packing::Eight { .. }, true, true) => $body::<$s, Scaled<8, 32, true, true>>($($arg),*),
+            _ => $other,
+        }
+    };
+}
+
+/// Call `$body::<S, F>` with the matrix's format `F`.
+macro_rules! with_format {
+    ($matrix:expr, $body:ident::<$s:ident>($($arg:expr),* $(,)?)) => {
+        match $matrix.packing {
+            Packing::F32 => $body::<$s, Plain<32, false>>($($arg),*),
+            Packing::F16 => $body::<$s, Plain<16, false>>($($arg),*),
+            Packing::Bf16 => $body::<$s, Plain<16, true>>($($arg),*),
+            _ => with_whole!($matrix, $body::<$s>($($arg),*), ()),
         }
     };
 }
@@ -404,11 +464,11 @@ fn unpack_format<S: Simd, F: Format>(
         let (mut numbers, mut head) = matrix.at::<F>(panel, first);
         for group in 0..count / F::GROUP {
             let scales = F::head::<S>(head);
-            for column in (group * F::GROUP..(group + 1) * F::GROUP).step_by(2) {
-                let [a, b] = F::pair::<S>(scales, numbers);
-                S::store(out.add(column * stride), a);
-                S::store(out.add((column + 1) * stride), b);
-                numbers = numbers.add(F::PAIR);
+            for column in (group * F::GROUP..(group + 1) * F::GROUP).step_by(F::STEP) {
+                for i in 0..F::STEP {
+                    S::store(out.add((column + i) * stride), F::column::<S>(scales, numbers, i));
+                }
+                numbers = numbers.add(F::BYTES);
             }
             head = head.add(F::HEAD);
         }
@@ -459,17 +519,152 @@ unsafe fn row_panels<S: Simd, F: Format, const N: usize>(matrix: &PackedMatrix, 
                 heads[i] = F::head::<S>(at[i].1);
                 at[i].1 = at[i].1.add(F::HEAD);
             }
-            for x in x.chunks_exact(2) {
-                let (x0, x1) = (S::splat(x[0]), S::splat(x[1]));
-                for i in 0..N {
-                    let [a, b] = F::pair::<S>(heads[i], at[i].0);
-                    sums[i] = S::fma(x1, b, S::fma(x0, a, sums[i]));
-                    at[i].0 = at[i].0.add(F::PAIR);
+            for x in x.chunks_exact(F::STEP) {
+                for (column, x) in x.iter().enumerate() {
+                    let x = S::splat(*x);
+                    for i in 0..N {
+                        sums[i] = S::fma(x, F::column::<S>(heads[i], at[i].0, column), sums[i]);
+                    }
+                }
+                for (numbers, _) in &mut at {
+                    *numbers = numbers.add(F::BYTES);
                 }
             }
         }
         for (i, sum) in sums.iter().enumerate() {
             S::store(y.add(i * WIDTH), *sum);
+        }
+    }
+}
+
+/// Rows of whole numbers.
+pub(crate) struct Rounded {
+    rows: usize,
+    columns: usize,
+    numbers: Vec<i8>,
+    /// Of each row, one for each 32 columns begun.
+    blocks: Vec<Block>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Block {
+    scale: f32,
+    /// Sums of the first 16 numbers, of the others, and of all, times the scale.
+    sums: [f32; 3],
+}
+
+/// Columns that share a scale in rows of whole numbers.
+const ROUNDED: usize = 32;
+/// Rows that share the unpacking of whole numbers.
+const TILE: usize = 4;
+
+impl Rounded {
+    fn new(path: Path, x: &[f32], columns: usize) -> Self {
+        let rows = x.len() / columns;
+        let mut numbers = vec![0; x.len()];
+        let mut blocks = vec![Block { scale: 0.0, sums: [0.0; 3] }; rows * columns.div_ceil(ROUNDED)];
+        round(path, x, columns, &mut numbers, &mut blocks);
+        Self { rows, columns, numbers, blocks }
+    }
+}
+
+kernel! {
+    /// Each 32 numbers of a row to whole numbers: the largest becomes 127, halves go to the even one.
+    round = round_body(x: &[f32], columns: usize, numbers: &mut [i8], blocks: &mut [Block])
+}
+
+#[inline(always)]
+fn round_body<S: Simd>(x: &[f32], columns: usize, numbers: &mut [i8], blocks: &mut [Block]) {
+    let x = x.chunks_exact(columns).flat_map(|row| row.chunks(ROUNDED));
+    let numbers = numbers.chunks_exact_mut(columns).flat_map(|row| row.chunks_mut(ROUNDED));
+    for ((x, numbers), block) in x.zip(numbers).zip(blocks) {
+        // Bits of what is not negative are in the order of the numbers, and what is no number is above them: it is not lost.
+        let most = f32::from_bits(x.iter().fold(0, |most, x| most.max(x.to_bits() & 0x7fff_ffff)));
+        let inverse = 127.0 / most;
+        let inverse = if inverse.is_finite() { inverse } else { 0.0 };
+        for (number, x) in numbers.iter_mut().zip(x) {
+            *number = (x * inverse).round_ties_even() as i8;
+        }
+        block.scale = most / 127.0;
+        let (first, second) = numbers.split_at(numbers.len().min(ROUNDED / 2));
+        let [first, second] = [first, second].map(|half| half.iter().map(|n| i32::from(*n)).sum::<i32>());
+        block.sums = [first, second, first + second].map(|sum| sum as f32 * block.scale);
+    }
+}
+
+kernel! {
+    /// Products of rows of whole numbers with the panels from `panel` that `y` has numbers of.
+    rows = rows_body(matrix: &PackedMatrix, panel: usize, x: &Rounded, y: &mut [f32])
+}
+
+#[inline(always)]
+fn rows_body<S: Simd>(matrix: &PackedMatrix, panel: usize, x: &Rounded, y: &mut [f32]) {
+    assert!(x.columns == matrix.columns && y.len().is_multiple_of(x.rows * WIDTH), "a product of whole numbers");
+    assert!(panel * WIDTH + y.len() / x.rows <= matrix.width(), "outside of the matrix");
+    with_whole!(matrix, rows_format::<S>(matrix, panel, x, y), ());
+}
+
+#[inline(always)]
+fn rows_format<S: Simd, F: Whole>(matrix: &PackedMatrix, panel: usize, x: &Rounded, y: &mut [f32]) {
+    let stride = y.len() / x.rows;
+    for i in 0..stride / WIDTH {
+        for row in (0..x.rows).step_by(TILE) {
+            // SAFETY: the caller checked that the panels are the matrix's and that `x` has its columns; these rows have 16 numbers in `y`.
+            unsafe {
+                let y = y.as_mut_ptr().add(row * stride + i * WIDTH);
+                match x.rows - row {
+                    1 => rows_panel::<S, F, 1>(matrix, panel + i, x, row, y, stride),
+                    2 => rows_panel::<S, F, 2>(matrix, panel + i, x, row, y, stride),
+                    3 => rows_panel::<S, F, 3>(matrix, panel + i, x, row, y, stride),
+                    _ => rows_panel::<S, F, TILE>(matrix, panel + i, x, row, y, stride),
+                }
+            }
+        }
+    }
+}
+
+/// `M` rows from `row`.
+///
+/// # Safety
+/// The panel is the matrix's, `x` has its columns and the rows, and `y` room for 16 numbers of each at `stride`.
+#[inline(always)]
+unsafe fn rows_panel<S: Simd, F: Whole, const M: usize>(
+    matrix: &PackedMatrix,
+    panel: usize,
+    x: &Rounded,
+    row: usize,
+    y: *mut f32,
+    stride: usize,
+) {
+    // SAFETY: the caller's promise; `Rounded::new` made as many numbers and blocks as are read.
+    unsafe {
+        let (mut numbers, mut head) = matrix.at::<F>(panel, 0);
+        let each = x.columns.div_ceil(ROUNDED);
+        let mut at = [x.numbers.as_ptr(); M];
+        let mut blocks = [x.blocks.as_ptr(); M];
+        for i in 0..M {
+            at[i] = at[i].add((row + i) * x.columns);
+            blocks[i] = blocks[i].add((row + i) * each);
+        }
+        let zero = S::splat(0.0);
+        let mut sums = [zero; M];
+        for group in 0..x.columns / F::GROUP {
+            let [scale, min] = F::head::<S>(head);
+            let dots = F::dots::<S, M>(numbers, at);
+            for i in 0..M {
+                let block = &*blocks[i].add(group * F::GROUP / ROUNDED);
+                sums[i] = S::fma(dots[i], S::fma(scale, S::splat(block.scale), zero), sums[i]);
+                if F::MIN {
+                    let sum = if F::GROUP == ROUNDED { block.sums[2] } else { block.sums[group % 2] };
+                    sums[i] = S::fma(min, S::splat(sum), sums[i]);
+                }
+                at[i] = at[i].add(F::GROUP);
+            }
+            numbers = numbers.add(F::GROUP / F::STEP * F::BYTES);
+            head = head.add(F::HEAD);
+        }
+        for (i, sum) in sums.iter().enumerate() {
+            S::store(y.add(i * stride), *sum);
         }
     }
 }
@@ -481,7 +676,7 @@ impl PackedMatrix {
     /// They are the matrix's, and the column begins a group.
     #[inline(always)]
     unsafe fn at<F: Format>(&self, panel: usize, column: usize) -> (*const u8, *const u8) {
-        let numbers = panel * self.columns / 2 * F::PAIR + column / 2 * F::PAIR;
+        let numbers = (panel * self.columns + column) / F::STEP * F::BYTES;
         let head = (panel * self.columns + column) / F::GROUP * F::HEAD;
         // SAFETY: the caller's promise; `new` laid both slices out like this.
         unsafe { (self.numbers.as_ptr().add(numbers), self.heads.as_ptr().add(head)) }
@@ -562,13 +757,89 @@ mod tests {
                 let x: Vec<f32> = (0..9 * columns).map(|i| ((i * 37 % 101) as f32 - 50.0) / 32.0).collect();
                 for (path, m) in available().into_iter().flat_map(|path| [1, 2, 9].map(|m| (path, m))) {
                     let mut y = vec![f32::NAN; m * matrix.width()];
-                    with_path(path, || matrix.product(&x[..m * columns], &mut y));
+                    with_path(path, || matrix.product(Precision::Full, &x[..m * columns], &mut y));
                     for (x, y) in x.chunks_exact(columns).zip(y.chunks_exact(matrix.width())) {
                         for (w, y) in numbers.chunks_exact(columns).zip(y) {
                             let expected = x.iter().zip(w).fold(0.0_f32, |sum, (x, w)| x.mul_add(*w, sum));
                             assert_eq!(y.to_bits(), expected.to_bits(), "{packing:?} {rows} x {columns} {path:?} {m}");
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// The other factor rounded by the definition, then products in double precision; and the same bits in any company, any way.
+    #[test]
+    fn fast_products_are_those_of_rounded_numbers() {
+        for (packing, wide, min) in
+            PACKINGS.iter().flat_map(|p| [(false, false), (false, true), (true, true)].map(|(w, m)| (*p, w, m)))
+        {
+            for (rows, columns) in [(1, 32), (37, 160), (144, 288)] {
+                let (matrix, numbers) = matrix(packing, rows, columns, wide, min);
+                // Blocks that are small, large and 0, and the largest numbers that whole numbers can come to.
+                let number = |i: usize| ((i * 37 % 101) as f32 - 50.0) * [1e-3, 1.0, 0.0, 300.0][i / ROUNDED % 4];
+                let mut x: Vec<f32> = (0..9 * columns).map(number).collect();
+                x[..ROUNDED].fill(1.0);
+                let rounded: Vec<f64> = (x.chunks(ROUNDED))
+                    .flat_map(|x| {
+                        let most = x.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+                        let inverse = if most > 0.0 { 127.0 / most } else { 0.0 };
+                        x.iter().map(move |x| f64::from((x * inverse).round_ties_even()) * f64::from(most / 127.0))
+                    })
+                    .collect();
+                let exact: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
+                let factor = if row_is_plain(packing) { exact } else { rounded };
+                let mut all = vec![f32::NAN; 9 * matrix.width()];
+                matrix.product(Precision::Fast, &x, &mut all);
+                for (x, y) in factor.chunks_exact(columns).zip(all.chunks_exact(matrix.width())) {
+                    for (w, y) in numbers.chunks_exact(columns).zip(y) {
+                        let terms = || x.iter().zip(w).map(|(x, w)| x * f64::from(*w));
+                        let size: f64 = terms().map(f64::abs).sum();
+                        // A rounding of 2^-24 for each of at most 288 terms, most of them far smaller.
+                        assert!((f64::from(*y) - terms().sum::<f64>()).abs() <= 4e-6 * size, "{packing:?} {rows} {y}");
+                    }
+                }
+                for (path, m) in available().into_iter().flat_map(|path| [1, 2, 3, 4, 9].map(|m| (path, m))) {
+                    let mut y = vec![f32::NAN; m * matrix.width()];
+                    with_path(path, || matrix.product(Precision::Fast, &x[..m * columns], &mut y));
+                    for (y, whole) in y.chunks_exact(matrix.width()).zip(all.chunks_exact(matrix.width())) {
+                        let bits = |y: &[f32]| y[..rows].iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+                        assert_eq!(bits(y), bits(whole), "{packing:?} {rows} x {columns} {path:?} {m}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What whole numbers can come to at most, of either sign; and what is no number is not lost.
+    #[test]
+    fn fast_products_neither_overflow_nor_hide() {
+        for (packing, q) in
+            [(Packing::Four, 15), (Packing::Eight { group: 32 }, -128), (Packing::Eight { group: 16 }, -128)]
+        {
+            let matrix = PackedMatrix::new(packing, 20, 64, |_, row| {
+                row.quants.fill(q);
+                row.scales.fill(1.0);
+            });
+            for path in available() {
+                let product = |x: &[f32]| {
+                    let mut y = vec![0.0; matrix.width()];
+                    with_path(path, || matrix.product(Precision::Fast, x, &mut y));
+                    y[19]
+                };
+                for sign in [-1.0, 1.0] {
+                    assert_eq!(
+                        product(&[sign * 127.0; 64]),
+                        sign * 127.0 * 64.0 * f32::from(q),
+                        "{packing:?} {path:?}"
+                    );
+                }
+                assert_eq!(product(&[1e-39; 64]), 0.0, "too small for a scale");
+                for hole in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    let mut x = [1.0; 64];
+                    x[40] = hole;
+                    assert!(!product(&x).is_finite(), "{packing:?} {path:?} {hole}");
                 }
             }
         }

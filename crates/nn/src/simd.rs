@@ -2,6 +2,8 @@
 //!
 //! [`path`] says which set is in use: the best that the machine has, or the one that the environment variable `TONY_SIMD`
 //! (`avx512`, `avx2`, `portable`) asks for. The choice changes speed and never a bit of a result.
+//!
+//! No closures here: one that the compiler does not inline is compiled without the instruction set, and so is what it calls.
 #![allow(unsafe_code)]
 // An operation must be inlined into the function that enables its instruction set.
 #![allow(clippy::inline_always)]
@@ -98,10 +100,15 @@ pub(crate) trait Simd: Copy {
     unsafe fn load_f16(p: *const u8) -> Self::V;
     /// 16 numbers in the upper halves of single precision.
     unsafe fn load_bf16(p: *const u8) -> Self::V;
-    /// 16 signed bytes.
-    unsafe fn load_i8(p: *const u8) -> Self::V;
-    /// 16 bytes as the numbers 0 to 15 in their low halves, then those in their high halves.
-    unsafe fn load_nibbles(p: *const u8) -> [Self::V; 2];
+    /// Byte `i` of each of 16 times four, with its sign.
+    unsafe fn load_i8(p: *const u8, i: usize) -> Self::V;
+    /// Number `i` of each of 16 times eight: of four bytes the low halves, then the high halves.
+    unsafe fn load_nibble(p: *const u8, i: usize) -> Self::V;
+    /// Exact products of 16 rows of 32 numbers, laid out as [`Simd::load_nibble`] reads them, with each of `M` rows of 32 bytes from
+    /// -127 to 127.
+    unsafe fn dots_nibbles<const M: usize>(w: *const u8, x: [*const i8; M]) -> [Self::V; M];
+    /// The same for `N` (at most 32) signed bytes, laid out as [`Simd::load_i8`] reads them.
+    unsafe fn dots_i8<const N: usize, const M: usize>(w: *const u8, x: [*const i8; M]) -> [Self::V; M];
     /// An 8 x 8 tile from rows at a stride to columns at a stride.
     #[inline(always)]
     unsafe fn transpose8(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
@@ -170,15 +177,48 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn load_i8(p: *const u8) -> Self::V {
-        let bytes = unsafe { p.cast::<[i8; WIDTH]>().read_unaligned() };
-        bytes.map(f32::from)
+    unsafe fn load_i8(p: *const u8, i: usize) -> Self::V {
+        let fours = unsafe { p.cast::<[[i8; 4]; WIDTH]>().read_unaligned() };
+        fours.map(|four| f32::from(four[i]))
     }
 
     #[inline(always)]
-    unsafe fn load_nibbles(p: *const u8) -> [Self::V; 2] {
-        let bytes = unsafe { p.cast::<[u8; WIDTH]>().read_unaligned() };
-        [bytes.map(|byte| f32::from(byte & 15)), bytes.map(|byte| f32::from(byte >> 4))]
+    unsafe fn load_nibble(p: *const u8, i: usize) -> Self::V {
+        let fours = unsafe { p.cast::<[[u8; 4]; WIDTH]>().read_unaligned() };
+        fours.map(|four| f32::from(four[i % 4] >> (4 * (i / 4)) & 15))
+    }
+
+    #[inline(always)]
+    unsafe fn dots_nibbles<const M: usize>(w: *const u8, x: [*const i8; M]) -> [Self::V; M] {
+        let steps = unsafe { w.cast::<[[[u8; 4]; WIDTH]; 4]>().read_unaligned() };
+        x.map(|x| {
+            let x = unsafe { x.cast::<[[i8; 8]; 4]>().read_unaligned() };
+            let step = |x: &[i8; 8], four: &[u8; 4]| -> i32 {
+                (0..4)
+                    .map(|i| i32::from(four[i] & 15) * i32::from(x[i]) + i32::from(four[i] >> 4) * i32::from(x[4 + i]))
+                    .sum()
+            };
+            std::array::from_fn(|row| steps.iter().zip(&x).map(|(fours, x)| step(x, &fours[row])).sum::<i32>() as f32)
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn dots_i8<const N: usize, const M: usize>(w: *const u8, x: [*const i8; M]) -> [Self::V; M] {
+        x.map(|x| {
+            let mut sums = [0; WIDTH];
+            for step in 0..N / 4 {
+                let (fours, x) = unsafe {
+                    (
+                        w.cast::<[[i8; 4]; WIDTH]>().add(step).read_unaligned(),
+                        x.cast::<[i8; 4]>().add(step).read_unaligned(),
+                    )
+                };
+                for (sum, four) in sums.iter_mut().zip(fours) {
+                    *sum += (0..4).map(|i| i32::from(four[i]) * i32::from(x[i])).sum::<i32>();
+                }
+            }
+            sums.map(|sum| sum as f32)
+        })
     }
 }
 
@@ -264,15 +304,40 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn load_i8(p: *const u8) -> Self::V {
-            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(p.cast()))) }
+        unsafe fn load_i8(p: *const u8, i: usize) -> Self::V {
+            unsafe {
+                let up = _mm512_sll_epi32(_mm512_loadu_si512(p.cast()), _mm_cvtsi32_si128(24 - 8 * i as i32));
+                _mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(up))
+            }
         }
 
         #[inline(always)]
-        unsafe fn load_nibbles(p: *const u8) -> [Self::V; 2] {
+        unsafe fn load_nibble(p: *const u8, i: usize) -> Self::V {
             unsafe {
-                let [low, high] = nibbles(p);
-                [_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(low)), _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(high))]
+                let down = _mm512_srl_epi32(_mm512_loadu_si512(p.cast()), _mm_cvtsi32_si128(nibble_at(i)));
+                _mm512_cvtepi32_ps(_mm512_and_si512(down, _mm512_set1_epi32(15)))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn dots_nibbles<const M: usize>(w: *const u8, x: [*const i8; M]) -> [Self::V; M] {
+            unsafe {
+                let (sums, mut both) = (dots_nibbles(w, x), [_mm512_setzero_ps(); M]);
+                for (both, [low, high]) in both.iter_mut().zip(sums) {
+                    *both = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low), high);
+                }
+                both
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn dots_i8<const N: usize, const M: usize>(w: *const u8, x: [*const i8; M]) -> [Self::V; M] {
+            unsafe {
+                let (sums, mut both) = (dots_i8::<N, M>(w, x), [_mm512_setzero_ps(); M]);
+                for (both, [low, high]) in both.iter_mut().zip(sums) {
+                    *both = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low), high);
+                }
+                both
             }
         }
 
@@ -282,17 +347,78 @@ mod x86 {
         }
     }
 
-    /// The low and the high halves of 16 bytes.
+    /// Products of bytes are added in 16 bits, which hold all: eight times two times 15 times 127 is 30,480.
     ///
     /// # Safety
-    /// 16 bytes are valid at `p`.
+    /// As [`Simd::dots_nibbles`].
     #[inline(always)]
-    unsafe fn nibbles(p: *const u8) -> [__m128i; 2] {
-        // SAFETY: the caller's promise.
+    unsafe fn dots_nibbles<const M: usize>(w: *const u8, x: [*const i8; M]) -> [[__m256; 2]; M] {
+        // SAFETY: 256 bytes of weights and 32 of each row are valid, says the caller.
         unsafe {
-            let (both, mask) = (_mm_loadu_si128(p.cast()), _mm_set1_epi8(15));
-            [_mm_and_si128(both, mask), _mm_and_si128(_mm_srli_epi16::<4>(both), mask)]
+            let (mask, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
+            let mut sums = [[_mm256_setzero_si256(); 2]; M];
+            for step in 0..4 {
+                let a = _mm256_loadu_si256(w.add(64 * step).cast());
+                let b = _mm256_loadu_si256(w.add(64 * step + 32).cast());
+                let low = [_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)];
+                let (a, b) = (_mm256_srli_epi16::<4>(a), _mm256_srli_epi16::<4>(b));
+                let high = [_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)];
+                for i in 0..M {
+                    let x = x[i].cast::<[u8; 4]>().add(2 * step);
+                    let first = _mm256_set1_epi32(i32::from_le_bytes(x.read()));
+                    let second = _mm256_set1_epi32(i32::from_le_bytes(x.add(1).read()));
+                    for k in 0..2 {
+                        sums[i][k] = _mm256_add_epi16(sums[i][k], _mm256_maddubs_epi16(low[k], first));
+                        sums[i][k] = _mm256_add_epi16(sums[i][k], _mm256_maddubs_epi16(high[k], second));
+                    }
+                }
+            }
+            let mut wide = [[_mm256_setzero_ps(); 2]; M];
+            for i in 0..M {
+                for k in 0..2 {
+                    wide[i][k] = _mm256_cvtepi32_ps(_mm256_madd_epi16(sums[i][k], ones));
+                }
+            }
+            wide
         }
+    }
+
+    /// The sign of a weight goes to the other factor, because one of the two has to be without sign; 2 times 128 times 127 is 32,512.
+    ///
+    /// # Safety
+    /// As [`Simd::dots_i8`].
+    #[inline(always)]
+    unsafe fn dots_i8<const N: usize, const M: usize>(w: *const u8, x: [*const i8; M]) -> [[__m256; 2]; M] {
+        // SAFETY: 16 `N` bytes of weights and `N` of each row are valid, says the caller.
+        unsafe {
+            let ones = _mm256_set1_epi16(1);
+            let mut sums = [[_mm256_setzero_si256(); 2]; M];
+            for step in 0..N / 4 {
+                let a = _mm256_loadu_si256(w.add(64 * step).cast());
+                let b = _mm256_loadu_si256(w.add(64 * step + 32).cast());
+                let (w, sizes) = ([a, b], [_mm256_abs_epi8(a), _mm256_abs_epi8(b)]);
+                for i in 0..M {
+                    let x = _mm256_set1_epi32(i32::from_le_bytes(x[i].cast::<[u8; 4]>().add(step).read()));
+                    for k in 0..2 {
+                        let pairs = _mm256_maddubs_epi16(sizes[k], _mm256_sign_epi8(x, w[k]));
+                        sums[i][k] = _mm256_add_epi32(sums[i][k], _mm256_madd_epi16(pairs, ones));
+                    }
+                }
+            }
+            let mut wide = [[_mm256_setzero_ps(); 2]; M];
+            for i in 0..M {
+                for k in 0..2 {
+                    wide[i][k] = _mm256_cvtepi32_ps(sums[i][k]);
+                }
+            }
+            wide
+        }
+    }
+
+    /// The first bit of number `i` of eight in four bytes.
+    #[inline(always)]
+    fn nibble_at(i: usize) -> i32 {
+        (8 * (i % 4) + 4 * (i / 4)) as i32
     }
 
     /// Two 4 x 4 transposes side by side, twice, then halves exchanged.
@@ -420,22 +546,35 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn load_i8(p: *const u8) -> Self::V {
+        unsafe fn load_i8(p: *const u8, i: usize) -> Self::V {
             unsafe {
-                let all = _mm_loadu_si128(p.cast());
-                let (low, high) = (_mm256_cvtepi8_epi32(all), _mm256_cvtepi8_epi32(_mm_srli_si128::<8>(all)));
+                let up = _mm_cvtsi32_si128(24 - 8 * i as i32);
+                let low = _mm256_sll_epi32(_mm256_loadu_si256(p.cast()), up);
+                let high = _mm256_sll_epi32(_mm256_loadu_si256(p.add(32).cast()), up);
+                let (low, high) = (_mm256_srai_epi32::<24>(low), _mm256_srai_epi32::<24>(high));
                 [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
             }
         }
 
         #[inline(always)]
-        unsafe fn load_nibbles(p: *const u8) -> [Self::V; 2] {
+        unsafe fn load_nibble(p: *const u8, i: usize) -> Self::V {
             unsafe {
-                let [low, high] = nibbles(p);
-                let (a, b) = (_mm256_cvtepu8_epi32(low), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(low)));
-                let (c, d) = (_mm256_cvtepu8_epi32(high), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(high)));
-                [[_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b)], [_mm256_cvtepi32_ps(c), _mm256_cvtepi32_ps(d)]]
+                let (down, mask) = (_mm_cvtsi32_si128(nibble_at(i)), _mm256_set1_epi32(15));
+                let low = _mm256_srl_epi32(_mm256_loadu_si256(p.cast()), down);
+                let high = _mm256_srl_epi32(_mm256_loadu_si256(p.add(32).cast()), down);
+                let (low, high) = (_mm256_and_si256(low, mask), _mm256_and_si256(high, mask));
+                [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
             }
+        }
+
+        #[inline(always)]
+        unsafe fn dots_nibbles<const M: usize>(w: *const u8, x: [*const i8; M]) -> [Self::V; M] {
+            unsafe { dots_nibbles(w, x) }
+        }
+
+        #[inline(always)]
+        unsafe fn dots_i8<const N: usize, const M: usize>(w: *const u8, x: [*const i8; M]) -> [Self::V; M] {
+            unsafe { dots_i8::<N, M>(w, x) }
         }
 
         #[inline(always)]

@@ -64,8 +64,8 @@ choices! {
 }
 
 settings! {
-    /// Networks and advantages
-    pub struct Config {
+    /// Networks
+    pub struct Networks {
         /// Widths of the hidden layers, of the policy and of every critic.
         "hidden" hidden: Vec<usize> = vec![64, 64];
         /// Non-linearity: tanh, relu or sin.
@@ -78,6 +78,12 @@ settings! {
         "normalise" normalise: bool = true;
         /// Standardised observations are clipped to +- this.
         "normalise.clip" normalise_clip: f64 = 5.0, (0.1..=1e6);
+    }
+}
+
+settings! {
+    /// Advantages and gradients
+    pub struct Config {
         /// Discount of rewards.
         "gamma" gamma: f64 = 0.99, (0.0..=1.0);
         /// Lambda of the reward advantages (GAE).
@@ -146,35 +152,45 @@ pub fn check_widths(hidden: &[usize]) -> Result<()> {
     Ok(())
 }
 
+impl Networks {
+    /// The ready policy if there is one; else an MLP, whose initial weights come from the stream `init.policy` of the seed.
+    pub fn policy(&self, start: Start) -> Result<Box<dyn Policy>> {
+        check_widths(&self.hidden)?;
+        if let Some(make) = start.policy {
+            return make();
+        }
+        let options = MlpOptions {
+            hidden: self.hidden.clone(),
+            activation: self.activation.activation(),
+            init: self.weights(),
+            log_std: self.log_std as f32,
+            normalise: self.normalise.then_some(self.normalise_clip as f32),
+        };
+        let stream = &mut Stream::new(start.seed, "init.policy", 0);
+        Ok(Box::new(MlpPolicy::new(start.spec.obs_dim, &start.spec.action, &options, stream)?))
+    }
+
+    fn weights(&self) -> Init {
+        match self.init {
+            Initial::Kaiming => Init::KaimingUniform,
+            Initial::Orthogonal => Init::Orthogonal { hidden: std::f32::consts::SQRT_2, output: 0.01 },
+            Initial::Glorot => Init::Glorot,
+        }
+    }
+}
+
 impl ActorCritic {
     /// Build from settings, around the ready policy if there is one; initial weights come from the streams `init.*` of the seed.
     pub fn new(plan: &Plan, start: Start, constrained: Constrained) -> Result<Self> {
         let (config, critic_config) = (plan.group::<Config>()?, plan.group::<critic::Config>()?);
-        check_widths(&config.hidden)?;
+        let networks: Networks = plan.group()?;
+        let policy = networks.policy(start)?;
         let constraints = match constrained {
             Constrained::Yes => constraint::resolve(plan, start.spec)?,
             Constrained::No => Vec::new(),
         };
-        let activation = config.activation.activation();
-        let init = match config.init {
-            Initial::Kaiming => Init::KaimingUniform,
-            Initial::Orthogonal => Init::Orthogonal { hidden: std::f32::consts::SQRT_2, output: 0.01 },
-            Initial::Glorot => Init::Glorot,
-        };
-        let policy: Box<dyn Policy> = if let Some(make) = start.policy {
-            make()?
-        } else {
-            let options = MlpOptions {
-                hidden: config.hidden.clone(),
-                activation,
-                init,
-                log_std: config.log_std as f32,
-                normalise: config.normalise.then_some(config.normalise_clip as f32),
-            };
-            let stream = &mut Stream::new(start.seed, "init.policy", 0);
-            Box::new(MlpPolicy::new(start.spec.obs_dim, &start.spec.action, &options, stream)?)
-        };
-        let sizes = [&[policy.feature_len()], config.hidden.as_slice(), &[1]].concat();
+        let (activation, init) = (networks.activation.activation(), networks.weights());
+        let sizes = [&[policy.feature_len()], networks.hidden.as_slice(), &[1]].concat();
         let names = std::iter::once("value".to_owned()).chain(constraints.iter().map(|c| format!("cost.{}", c.name)));
         let critics = (0..)
             .zip(names)
@@ -291,9 +307,7 @@ impl ActorCritic {
         let networks = std::iter::once(("policy", self.policy.params()))
             .chain(self.critics.iter().map(|critic| (critic.name(), critic.params())));
         for (name, params) in networks {
-            if let Some(at) = params.iter().position(|p| !p.is_finite()) {
-                return Err(Error::non_finite(format!("parameter {at} of `{name}`"), 0));
-            }
+            check_finite(name, params)?;
         }
         metrics.set("Train/KL", self.policy.kl(&batch, old));
         metrics.set("Train/Entropy", self.policy.entropy(&batch));
@@ -320,6 +334,14 @@ impl ActorCritic {
     }
 }
 
+/// Refuse parameters of `name` that are no numbers.
+pub fn check_finite(name: &str, params: &[f32]) -> Result<()> {
+    match params.iter().position(|p| !p.is_finite()) {
+        Some(at) => Err(Error::non_finite(format!("parameter {at} of `{name}`"), 0)),
+        None => Ok(()),
+    }
+}
+
 /// The order of rows in pass `pass` of update `update`: a function of the counters, so that nothing needs to be saved.
 pub fn shuffled(rows: usize, seed: u64, update: u64, pass: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..rows as u32).collect();
@@ -327,11 +349,11 @@ pub fn shuffled(rows: usize, seed: u64, update: u64, pass: usize) -> Vec<u32> {
     order
 }
 
-/// The minibatches of a policy's pass, of `size` rows in the order of [`shuffled`]. Where the policy asks for [`Policy::whole_episodes`],
-/// segments are shuffled instead, their rows stay together and in order, and a minibatch ends where a segment does, as near to `size`
-/// rows as that allows.
-pub fn minibatches(policy: &dyn Policy, rollout: &Rollout, size: usize, seed: u64, pass: usize) -> Vec<Vec<u32>> {
-    if !policy.whole_episodes() {
+/// The minibatches of a policy's pass, of `size` rows in the order of [`shuffled`]. With `whole` ([`Policy::whole_episodes`]) segments are
+/// shuffled instead, their rows stay together and in order, and a minibatch ends where a segment does, as near to `size` rows as that
+/// allows.
+pub fn minibatches(whole: bool, rollout: &Rollout, size: usize, seed: u64, pass: usize) -> Vec<Vec<u32>> {
+    if !whole {
         let order = shuffled(rollout.rows(), seed, rollout.update, pass);
         return order.chunks(size).map(<[u32]>::to_vec).collect();
     }

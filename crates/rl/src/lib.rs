@@ -16,6 +16,7 @@ mod context_policy;
 pub mod critic;
 pub mod diagnose;
 pub mod dynamics;
+pub mod grouped;
 mod head;
 pub mod linear;
 pub mod net_actor;

@@ -50,6 +50,36 @@ fn gains(algorithm: &str) -> &'static [&'static str] {
     }
 }
 
+/// Algorithms without critics.
+const GROUPED: [&str; 2] = ["rloo", "grpo"];
+
+/// Train an algorithm without critics for `updates` updates of 80 episodes, in groups of four that began alike.
+fn compare(algorithm: &str, env: &str, updates: usize, settings: &[&str]) -> Trainer {
+    let mut words = vec!["envs=8", "group=4", "episodes_per_update=80", "hidden=16", "normalise=false", "lr=0.01"];
+    words.extend(settings);
+    let plan = algorithms::find(algorithm).unwrap().resolve(env, &[Layer::command_line(&words).unwrap()]).unwrap();
+    let envs: Vec<Box<dyn Env>> = (0..8).map(|_| tony_env::make(env, &Context::default()).unwrap()).collect();
+    let mut trainer = Trainer::new(&plan, envs).unwrap();
+    (0..updates).for_each(|_| drop(trainer.update(u64::MAX, &Control::default()).unwrap()));
+    trainer
+}
+
+#[test]
+fn groups_find_the_actions_that_matter() {
+    for algorithm in GROUPED {
+        for passes in ["passes=1", "passes=4"] {
+            let continuous = compare(algorithm, "probe-action", 200, &[passes, "log_std=-1", "minibatch=40"]);
+            let discrete = compare(algorithm, "probe-action-discrete", 60, &[passes]);
+            for sign in [-1.0, 1.0] {
+                let obs = [sign as f32, 0.0];
+                // A Gaussian of deviation 0.4 locates the maximum of a parabola to a tenth.
+                near(algorithm, best_action(&continuous, obs), action::best(sign), 0.15);
+                near(algorithm, best_action(&discrete, obs), action::best_index(sign) as f64, 0.0);
+            }
+        }
+    }
+}
+
 /// Algorithms with a critic of states and continuous actions.
 const OFF_POLICY: [&str; 4] = ["ddpg", "td3", "sac", "preqn"];
 

@@ -5,23 +5,27 @@ mod toy;
 
 use std::sync::atomic::AtomicU64;
 
+use tony_env::Env as _;
 use tony_rl::actor_critic::minibatches;
-use tony_rl::algorithm::MakePolicy;
+use tony_rl::algorithm::{MakePolicy, Start};
+use tony_rl::algorithms::rloo::leave_one_out;
 use tony_rl::collector::Collector;
+use tony_rl::grouped::Grouped;
 use tony_rl::policy::{Batch, Policy};
 use tony_rl::rollout::{End, Episode, Rollout};
 use tony_rl::train::Config;
 use tony_rl::{Trainer, algorithms, evaluate};
 use tony_run::{Archive, Control, Layer, Metrics, Plan};
-use toy::{LONGEST, Reader, Repeat, WIDTH};
+use toy::{LONGEST, Reader, Repeat, TOKENS, WIDTH};
 
 /// Eight environments in groups of four, two episodes each an update.
-const SMALL: [&str; 7] = ["envs=8", "group=4", "episodes_per_update=16", "hidden=16", "gamma=1", "lambda=1", "seed=3"];
+const SMALL: [&str; 5] = ["envs=8", "group=4", "episodes_per_update=16", "hidden=16", "seed=3"];
 const PASSES: [&str; 3] = ["lr=0.05", "passes=4", "minibatch=16"];
 
 fn plan(algorithm: &str, settings: &[&str]) -> Plan {
     let passes = if algorithm == "trpo" { &[] } else { &PASSES[..] };
-    let words: Vec<&str> = SMALL.iter().chain(passes).chain(settings).copied().collect();
+    let undiscounted: &[&str] = if ["rloo", "grpo"].contains(&algorithm) { &[] } else { &["gamma=1", "lambda=1"] };
+    let words: Vec<&str> = SMALL.iter().chain(passes).chain(undiscounted).chain(settings).copied().collect();
     algorithms::find(algorithm).unwrap().resolve("repeat", &[Layer::command_line(&words).unwrap()]).unwrap()
 }
 
@@ -48,7 +52,7 @@ fn lockstep_and_what_is_kept_change_no_bit() {
         let run = |together: bool, keeps: bool, threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let mut trainer = trainer("ppo", settings, &Reader { together, keeps, whole, ..Reader::new() });
+                let mut trainer = trainer("ppo", settings, &Reader { keeps, together, whole, ..Reader::new() });
                 update(&mut trainer, 4);
                 (trainer.steps(), bytes(&trainer))
             })
@@ -118,12 +122,14 @@ fn a_group_shares_its_prompts() {
 /// A run of ragged episodes is counted in steps, and goes on from a checkpoint as if nothing had happened.
 #[test]
 fn a_resumed_run_of_whole_episodes_is_the_unbroken_one() {
-    for algorithm in ["ppo", "ppo-lag", "empi"] {
-        let settings: &[&str] = match algorithm {
-            "ppo-lag" => &["cost.limit=1"],
-            "empi" => &["gamma=0.9", "standardise=false"],
-            _ => &[],
-        };
+    for (algorithm, settings) in [
+        ("ppo", &[][..]),
+        ("ppo", &["surprise=surprisal"]),
+        ("ppo-lag", &["cost.limit=1"]),
+        ("empi", &["gamma=0.9", "standardise=false"]),
+        ("rloo", &["clip=0.2"]),
+        ("grpo", &[]),
+    ] {
         let mut unbroken = trainer(algorithm, settings, &Reader::new());
         update(&mut unbroken, 6);
         let mut first = trainer(algorithm, settings, &Reader::new());
@@ -176,7 +182,7 @@ fn minibatches_of_whole_episodes_end_at_the_border_that_is_nearest() {
         rollout.ends.push(End { row: last - 1, terminated: true, episode: None });
     }
     for (pass, size) in [(0, 6), (1, 6), (2, 1), (3, 100)] {
-        let all = minibatches(&Reader::new(), &rollout, size, 7, pass);
+        let all = minibatches(true, &rollout, size, 7, pass);
         let mut rows: Vec<u32> = all.concat();
         rows.sort_unstable();
         assert_eq!(rows, (0..last as u32).collect::<Vec<_>>());
@@ -193,7 +199,7 @@ fn minibatches_of_whole_episodes_end_at_the_border_that_is_nearest() {
             _ => assert!(all[..all.len() - 1].iter().all(|batch| batch.len().abs_diff(size) <= 4), "{all:?}"),
         }
     }
-    assert_ne!(minibatches(&Reader::new(), &rollout, 6, 7, 0), minibatches(&Reader::new(), &rollout, 6, 7, 1));
+    assert_ne!(minibatches(true, &rollout, 6, 7, 0), minibatches(true, &rollout, 6, 7, 1));
 }
 
 #[test]
@@ -238,6 +244,58 @@ fn ppo_learns_to_answer() {
     let mut seen = |_: usize, _: &dyn tony_env::Env, _: Option<&tony_env::Step>, _: &[f64], _: &[f64]| {};
     let episodes = evaluate(trainer.actor(), &mut Repeat::new(), 8, 1, &mut seen).unwrap();
     assert!(episodes.iter().all(|episode| episode.ret == 4.0 && episode.length == LONGEST), "{episodes:?}");
+}
+
+/// With one step a batch, with a ratio, and with each way to normalise.
+#[test]
+fn groups_learn_to_answer() {
+    for (algorithm, settings) in [
+        ("rloo", &["passes=1", "minibatch=0"][..]),
+        ("rloo", &["clip=0.2"]),
+        ("grpo", &[]),
+        ("grpo", &["deviation=false", "length=limit"]),
+        ("grpo", &["length=batch", "clip.high=0.28"]),
+    ] {
+        let (ret, ..) = learned(algorithm, settings, 120);
+        assert!(ret > 3.5, "{algorithm} {settings:?}: {ret} of 4");
+    }
+}
+
+/// Of a reference that answers at random, and of which the objective says how much it counts.
+#[test]
+fn grpo_stays_near_a_reference() {
+    let entropy = |kl: &str| {
+        let reference = Some(-libm::logf(TOKENS as f32));
+        let mut trainer = trainer("grpo", &[kl], &Reader { reference, ..Reader::new() });
+        update(&mut trainer, 60).get("Train/Entropy").unwrap()
+    };
+    let (near, far) = (entropy("kl=3"), entropy("kl=0"));
+    assert!(near > 1.3 && far < 0.8, "{near} {far} of ln 5");
+    let mut without = trainer("grpo", &["kl=0.1"], &Reader::new());
+    let error = without.update(1_000, &Control::default()).unwrap_err().to_string();
+    assert!(error.contains("this policy has none"), "{error}");
+}
+
+/// Four environments in pairs, two episodes each: the first ones of a pair are one group, the second ones another.
+#[test]
+fn a_group_is_the_same_episode_of_neighbouring_environments() {
+    let words = ["envs=4", "group=2", "episodes_per_update=8"];
+    let plan = algorithms::find("rloo").unwrap().resolve("repeat", &[Layer::command_line(&words).unwrap()]).unwrap();
+    let env = Repeat::new();
+    let learner = Grouped::new(&plan, Start::new(env.spec(), 0)).unwrap();
+    let mut rollout = Rollout::new(WIDTH, 1, 1, 16);
+    for (i, ret) in [1.0, 20.0, 3.0, 60.0, 0.0, 5.0, 0.0, 7.0].into_iter().enumerate() {
+        rollout.reward[2 * i + 1] = ret;
+        let episode = Some(Episode { ret: ret.into(), length: 2 });
+        rollout.ends.push(End { row: 2 * i + 1, terminated: true, episode });
+    }
+    let mut metrics = Metrics::new();
+    let advantages = learner.advantages(&rollout, leave_one_out, &mut metrics).unwrap();
+    let expected = [-2.0, -40.0, 2.0, 40.0, 0.0, -2.0, 0.0, 2.0];
+    assert_eq!(advantages, expected.iter().flat_map(|&a| [a, a]).collect::<Vec<f32>>());
+    assert_eq!(metrics.get("Train/GroupsAlike"), Some(0.25));
+    rollout.ends[7].episode = None;
+    assert!(learner.advantages(&rollout, leave_one_out, &mut metrics).is_err());
 }
 
 /// Each token that pays costs as much.

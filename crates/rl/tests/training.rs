@@ -9,11 +9,17 @@ use tony_rl::algorithm::Start;
 use tony_rl::{Error, Trainer, algorithms};
 use tony_run::{Archive, Control, Layer};
 
-const ALGORITHMS: [&str; 8] = ["ppo", "ppo-lag", "ppo-pid", "trpo", "trpo-lag", "trpo-pid", "cpo", "empi"];
+const ALGORITHMS: [&str; 10] =
+    ["ppo", "ppo-lag", "ppo-pid", "trpo", "trpo-lag", "trpo-pid", "cpo", "empi", "rloo", "grpo"];
 
 fn trainer(algorithm: &str, settings: &[&str]) -> Trainer {
-    let words: Vec<&str> =
-        ["steps_per_update=600", "envs=3", "hidden=16,8", "seed=5"].iter().chain(settings).copied().collect();
+    let groups: &[&str] = match algorithm {
+        "rloo" => &["group=3", "episodes_per_update=60", "clip=0.2", "passes=3", "minibatch=70"],
+        "grpo" => &["group=3", "episodes_per_update=60", "minibatch=70"],
+        _ => &[],
+    };
+    let common = ["steps_per_update=600", "envs=3", "hidden=16,8", "seed=5"];
+    let words: Vec<&str> = common.iter().chain(groups).chain(settings).copied().collect();
     let entry = algorithms::find(algorithm).unwrap();
     let plan = entry.resolve("probe-two-costs", &[Layer::command_line(&words).unwrap()]).unwrap();
     let envs = (0..3).map(|_| tony_env::make("probe-two-costs", &Context::default()).unwrap()).collect();
@@ -78,6 +84,7 @@ fn a_resumed_run_is_the_unbroken_one() {
         let mut second = trainer(algorithm, settings);
         second.restore_from(&policy, &state, steps, 3).unwrap();
         update(&mut second, 3);
+        assert_eq!(unbroken.steps(), second.steps());
         assert!(bytes(&unbroken) == bytes(&second), "{algorithm}");
     }
 }
@@ -233,6 +240,11 @@ fn settings_that_do_not_fit_are_refused_before_the_first_step() {
     assert!(message(refuse("cpo", "probe-cost", &["cost.limit=-1"])).contains("never negative"));
     assert!(message(refuse("ppo", "probe-cost", &["steps_per_update=1001"])).contains("cannot be shared"));
     assert!(message(refuse("ppo", "probe-cost", &["hidden=[]"])).contains("layer widths"));
+    for word in ["group=1", "episodes_per_update=none"] {
+        let message = message(refuse("grpo", "probe-cost", &["envs=4", word]));
+        assert_eq!(message, "grpo compares whole episodes that began alike");
+    }
+    assert!(message(refuse("rloo", "probe-cost", &["envs=4", "group=3"])).contains("envs = 4 cannot be shared"));
     assert!(message(refuse("ppo", "probe-cost", &["preset=spinning"])).contains("no preset"));
     assert!(message(refuse("ppo", "probe-cost", &["standardise.minibatch=true"])).contains("standardise=false"));
     let box_needed = "needs continuous actions, and probe-action-discrete-v0 has 2 discrete ones";

@@ -184,6 +184,11 @@ impl Archive {
         Ok(Self { tensors: file.iter().map(own).collect(), notes, origin: path.display().to_string() })
     }
 
+    /// Writes a safetensors file at once: after an error, or a crash at any point, what was there before is whole.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        Ok(crate::disk::replace(path, &self.to_bytes()?)?)
+    }
+
     /// Reads a safetensors file.
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_bytes(&fs_err::read(path)?, path)

@@ -14,6 +14,7 @@ const MANIFEST: &str = "manifest.json";
 const METRICS: &str = "metrics.jsonl";
 const EXIT: &str = "exit.json";
 const EPISODES: &str = "episodes";
+const SAMPLES: &str = "samples";
 const OPTIONS: &str = "options.json";
 const LOCK: &str = ".lock";
 
@@ -88,6 +89,28 @@ pub struct RunView {
     dir: PathBuf,
     plan: Plan,
     manifest: Manifest,
+}
+
+/// Where answers of a language model in training go: `samples/UPDATE.jsonl`. A run that goes on from an earlier update writes the same again.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    folder: PathBuf,
+}
+
+impl Samples {
+    /// Those of a run.
+    pub fn of(run: &RunFolder) -> Self {
+        Self { folder: run.dir().join(SAMPLES) }
+    }
+
+    /// Keep a list of answers, told with the line `metrics` of the records: one object a line.
+    pub fn write(&self, metrics: &Metrics, answers: &serde_json::Value) -> Result<()> {
+        fs_err::create_dir_all(&self.folder)?;
+        let update = metrics.get("updates").unwrap_or_default();
+        let answers = answers.as_array().into_iter().flatten();
+        let lines = answers.fold(String::new(), |lines, answer| lines + &answer.to_string() + "\n");
+        Ok(disk::replace(&self.folder.join(format!("{update:010}.jsonl")), lines.as_bytes())?)
+    }
 }
 
 impl RunView {

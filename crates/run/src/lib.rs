@@ -34,7 +34,7 @@ pub use checkpoint::{Checkpoint, Loaded, Part};
 pub use control::{Control, Outcome, Times, phase};
 pub use disk::replace;
 pub use error::{Error, Result};
-pub use folder::{Exit, RunFolder, RunState, RunSummary, RunView, list_runs};
+pub use folder::{Exit, RunFolder, RunState, RunSummary, RunView, Samples, list_runs};
 pub use manifest::Manifest;
 pub use metrics::Metrics;
 pub use plan::{Entry, Layer, Plan, Source};

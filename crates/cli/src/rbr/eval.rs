@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tony_lm::rbr::{Case, Comparison, Grader, Judgements, Measures, Numbers, Policy, Report, truth};
+use tony_lm::rbr::{Case, Comparison, Judgements, Measures, Numbers, Policy, Report, truth};
 use tony_run::Stat;
 
 use super::{Grading, grade_all};
@@ -48,26 +48,33 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         }
         Ok(cases)
     };
+    let labels = args.grading.asking.grader == LABELS;
+    if labels && args.grading.tune.is_some() {
+        return Err(Failure::usage("invalid", "labels have no thresholds to tune").hint("leave --tune out"));
+    }
     let cases = read(&args.data)?;
+    let tuning = args.grading.tuning(&policy)?;
     let others = args.against.as_deref().map(read).transpose()?;
     world::with_threads(args.grading.asking.threads, |_| {
-        let mut grader =
-            if args.grading.asking.grader == LABELS { None } else { Some(args.grading.asking.grader(&policy)?) };
+        let mut grader = if labels { None } else { Some(args.grading.asking.grader(&policy)?) };
         let thresholds = match &mut grader {
-            Some(grader) => args.grading.thresholds(&policy, grader.as_mut())?,
+            Some(grader) => args.grading.thresholds(&policy, grader.as_mut(), tuning.as_deref())?,
             None => Vec::new(),
         };
         let mut judge = |cases: &[Case], what: &str| -> Result<Judgements> {
-            let truths = match &mut grader {
-                Some(grader) => truths(&policy, grader.as_mut(), cases, &thresholds, what)?,
+            let truths: Vec<_> = match &mut grader {
+                Some(grader) => {
+                    let verdicts = grade_all(&policy, grader.as_mut(), cases, what)?;
+                    verdicts.iter().map(|verdicts| truth(verdicts, &thresholds)).collect()
+                }
                 None => cases.iter().map(|case| case.labels.clone()).collect(),
             };
             Ok(Judgements::new(&policy, cases, &truths)?)
         };
-        let first = judge(&cases, "")?;
+        let first = judge(&cases, "completions")?;
         let report = first.report();
         let mut object = json!(report);
-        let second = others.map(|cases| judge(&cases, "to compare with")).transpose()?;
+        let second = others.map(|cases| judge(&cases, "completions to compare with")).transpose()?;
         let second = second.map(|second| (second.report(), first.compare(&second)));
         if let Some((other, comparison)) = &second {
             object["against"] = json!(other);
@@ -77,17 +84,6 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         console::answer(common.json, &object, || text(&report, second.as_ref()))?;
         Ok(Code::Done)
     })
-}
-
-fn truths(
-    policy: &Policy,
-    grader: &mut dyn Grader,
-    cases: &[Case],
-    thresholds: &[f64],
-    what: &str,
-) -> Result<Vec<Vec<Option<bool>>>> {
-    let verdicts = grade_all(policy, grader, cases, what)?;
-    Ok(verdicts.iter().map(|verdicts| truth(verdicts, thresholds)).collect())
 }
 
 /// Names and values of the measures.
@@ -119,10 +115,8 @@ fn text(report: &Report, second: Option<&(Report, Comparison)>) -> String {
         }
         table.push(row);
     }
-    let mut text = console::table(&table);
-    if let Some((_, comparison)) = second {
-        let Comparison { prompts, unpaired, .. } = comparison;
-        text.push_str(&format!("\n{prompts} prompts of both; {unpaired} completions of prompts that only one has"));
-    }
-    text
+    let pairs = second.map(|(_, Comparison { prompts, unpaired, .. })| {
+        format!("\n{prompts} prompts of both; {unpaired} completions of prompts that only one has")
+    });
+    console::table(&table) + &pairs.unwrap_or_default()
 }

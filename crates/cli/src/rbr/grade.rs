@@ -41,17 +41,18 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             Failure::usage("no_rows", "there are no completions to grade").at(format!("in {}", args.data.display()))
         );
     }
+    let tuning = args.grading.tuning(&policy)?;
     world::with_threads(args.grading.asking.threads, |_| {
         let mut grader = args.grading.asking.grader(&policy)?;
-        let thresholds = args.grading.thresholds(&policy, grader.as_mut())?;
-        let verdicts = grade_all(&policy, grader.as_mut(), &cases, "")?;
+        let thresholds = args.grading.thresholds(&policy, grader.as_mut(), tuning.as_deref())?;
+        let verdicts = grade_all(&policy, grader.as_mut(), &cases, "completions")?;
         if let Some(path) = &args.out {
             write(path, &policy, &cases, &verdicts, &grader.identity())?;
         }
         let scores = score(&policy, &cases, &verdicts, &thresholds);
         let mut object = json!(scores);
         object["grader"] = grader.identity().into();
-        console::answer(common.json, &object, || text(&scores, &why_missing(&verdicts)))?;
+        console::answer(common.json, &object, || text(&scores, why_missing(&verdicts)))?;
         Ok(Code::Done)
     })
 }
@@ -80,7 +81,7 @@ fn why_missing(verdicts: &[Vec<Verdict>]) -> Option<String> {
     reasons.into_iter().max_by_key(|(_, n)| *n).map(|(why, n)| format!("{n} of them: {why}"))
 }
 
-fn text(scores: &Scores, why_missing: &Option<String>) -> String {
+fn text(scores: &Scores, why_missing: Option<String>) -> String {
     let mut rows = vec![
         [
             "proposition",
@@ -105,7 +106,7 @@ fn text(scores: &Scores, why_missing: &Option<String>) -> String {
         rows.push(row);
     }
     let mut lines = vec![format!("{} completions, {} verdicts missing", scores.rows, scores.missing)];
-    lines.extend(why_missing.clone());
+    lines.extend(why_missing);
     if let (Some(accuracy), Some(majority)) = (&scores.accuracy, scores.majority) {
         let percent = |x: f64| format!("{:.1} %", 100.0 * x);
         lines.push(format!(

@@ -4,8 +4,10 @@ mod classes;
 mod eval;
 mod fit;
 mod grade;
+mod heads;
 mod report;
 mod serve;
+mod synth;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -13,8 +15,8 @@ use std::time::Instant;
 
 use tony_lm::find_model;
 use tony_lm::rbr::{
-    Aim, Cached, Case, Endpoint, EndpointGrader, Grader, LocalGrader, PatternGrader, Policy, THRESHOLD, Verdict,
-    Wording, thresholds,
+    Aim, Cached, Case, Endpoint, EndpointGrader, Features, Grader, Heads, HeadsGrader, LocalGrader, PatternGrader,
+    Policy, THRESHOLD, Verdict, Wording, thresholds,
 };
 use tony_run::nearest;
 
@@ -35,6 +37,8 @@ enum What {
     Eval(eval::Args),
     Fit(fit::Args),
     Report(report::Args),
+    Synth(synth::Args),
+    Heads(heads::Args),
     Serve(serve::Args),
 }
 
@@ -45,6 +49,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         What::Eval(args) => eval::run(args, common),
         What::Fit(args) => fit::run(args, common),
         What::Report(args) => report::run(args, common),
+        What::Synth(args) => synth::run(args, common),
+        What::Heads(args) => heads::run(args, common),
         What::Serve(args) => serve::run(args, common),
     }
 }
@@ -55,11 +61,12 @@ struct Asking {
     /// The policy.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
-    /// `regex`, `regex:FILE`, `lm:MODEL`, a MODEL, or `URL#MODEL`.
+    /// `regex`, `regex:FILE`, `heads:FILE`, `lm:MODEL`, a MODEL, or `URL#MODEL`.
     ///
     /// `regex` is a built-in set of patterns for the released policy, FILE one of your own: YAML, of each proposition `rules` (a list of
-    /// `{completion: REGEX, request: REGEX, yes: PROBABILITY}`, the first that fits decides) and `otherwise`. A MODEL is asked yes or no; see
-    /// `--wording`. `http://127.0.0.1:8000/v1#smollm2-135m` is a model behind a server that speaks OpenAI's protocol.
+    /// `{completion: REGEX, request: REGEX, yes: PROBABILITY}`, the first that fits decides) and `otherwise`. Heads are what `tony rbr
+    /// heads` trained. A MODEL is asked yes or no; see `--wording`. `http://127.0.0.1:8000/v1#smollm2-135m` is a model behind a server that
+    /// speaks OpenAI's protocol.
     #[arg(long, value_name = "G")]
     grader: String,
     /// Keep verdicts here and take those that are kept: a grading that was killed goes on.
@@ -130,7 +137,7 @@ impl AskedIn {
 }
 
 /// Kinds of graders, for the nearest name.
-const KINDS: [&str; 2] = ["regex", "lm"];
+const KINDS: [&str; 3] = ["regex", "heads", "lm"];
 
 impl Asking {
     /// The grader, with its cache.
@@ -138,6 +145,11 @@ impl Asking {
         let grader: Box<dyn Grader> = match self.grader.split_once(':').unwrap_or((&self.grader, "")) {
             ("regex", "") => Box::new(PatternGrader::built_in()?),
             ("regex", file) => Box::new(PatternGrader::read(Path::new(file), policy)?),
+            ("heads", file) => {
+                let (file, heads) = (Path::new(file), Heads::load(Path::new(file))?);
+                let features = Features::open(&find_model(heads.encoder())?)?;
+                Box::new(HeadsGrader::new(file, heads, features)?)
+            }
             ("lm", model) => Box::new(LocalGrader::open(&find_model(model)?, self.wording.wording())?),
             ("http" | "https", _) => Box::new(EndpointGrader::new(self.endpoint()?)?),
             _ => match find_model(&self.grader) {
@@ -168,8 +180,9 @@ impl Asking {
 
     fn unknown(&self) -> Failure {
         let name = &self.grader;
-        let what =
-            format!("no grader is called `{name}`: graders are regex, regex:FILE, lm:MODEL, a MODEL, or URL#MODEL");
+        let what = format!(
+            "no grader is called `{name}`: graders are regex, regex:FILE, heads:FILE, lm:MODEL, a MODEL, or URL#MODEL"
+        );
         let models = tony_lm::MODELS.iter().map(|model| model.name);
         Failure::unknown(
             "unknown_grader",
@@ -182,20 +195,26 @@ impl Asking {
 }
 
 impl Grading {
-    /// Thresholds, from the rows to tune on, which must have labels.
-    fn thresholds(&self, policy: &Policy, grader: &mut dyn Grader) -> Result<Vec<f64>> {
-        let Some(path) = &self.tune else { return Ok(vec![THRESHOLD; policy.propositions().count()]) };
+    /// The rows to tune on, which must have labels.
+    fn tuning(&self, policy: &Policy) -> Result<Option<Vec<Case>>> {
+        let Some(path) = &self.tune else { return Ok(None) };
         let cases = Case::read(policy, path)?;
         if cases.iter().all(|case| case.labels.iter().all(Option::is_none)) {
             let what = "these rows have no `propositions`, so no thresholds can be chosen on them";
             return Err(Failure::usage("no_labels", what).at(format!("in {}", path.display())));
         }
-        let verdicts = grade_all(policy, grader, &cases, "to tune on")?;
+        Ok(Some(cases))
+    }
+
+    /// Thresholds of the propositions, chosen on the rows to tune on.
+    fn thresholds(&self, policy: &Policy, grader: &mut dyn Grader, tuning: Option<&[Case]>) -> Result<Vec<f64>> {
+        let Some(cases) = tuning else { return Ok(vec![THRESHOLD; policy.propositions().count()]) };
+        let verdicts = grade_all(policy, grader, cases, "completions to tune on")?;
         let aim = match self.tune_for {
             TuneFor::Balanced => Aim::Balanced,
             TuneFor::Accuracy => Aim::Accuracy,
         };
-        Ok(thresholds(policy, &cases, &verdicts, aim))
+        Ok(thresholds(policy, cases, &verdicts, aim))
     }
 }
 
@@ -210,7 +229,7 @@ fn grade_all(policy: &Policy, grader: &mut dyn Grader, cases: &[Case], what: &st
         if seconds - told >= EVERY {
             told = seconds;
             let left = console::duration(seconds / done as f64 * (cases.len() - done) as f64);
-            console::note(format!("graded {done} of {} completions {what}, {left} left", cases.len()));
+            console::note(format!("graded {done} of {} {what}, {left} left", cases.len()));
         }
         Ok(())
     })?;

@@ -7,6 +7,7 @@
 //! - [`RunReport::from_folder`] gathers what a run folder holds, [`run_report`] makes its page.
 //! - [`Comparison::new`] compares runs, its JSON is what `tony compare --json` prints, [`compare_report`] makes its page.
 //! - [`reproduction`] shows the claims of a paper beside what was measured.
+//! - `ranking_report` shows how well rule-based rewards rank completions.
 //! - [`replay_page`] shows recorded episodes alone.
 
 mod chart;

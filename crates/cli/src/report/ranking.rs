@@ -52,46 +52,47 @@ fn header(weights: &Weights, data: &Comparisons, ranking: &Ranking) -> String {
 
 /// What is said first: how often the ideal is outranked.
 fn verdict(ranking: &Ranking) -> String {
-    let mut lines = Vec::new();
-    for of in &ranking.response_types {
-        let told = |signal: Signal| {
-            let errors = of.signals.iter().find(|errors| errors.signal == signal)?;
-            errors.ideal.map(|stat| format!("{} by the {}", percent(&stat), signal.words()))
-        };
-        let parts: Vec<String> = [Signal::Rm, Signal::Rbr].into_iter().filter_map(told).collect();
-        let both = of.signals.iter().find(|errors| errors.signal == Signal::Total).and_then(|errors| errors.ideal);
-        let both = both.map(|stat| format!(", {} by both together", percent(&stat))).unwrap_or_default();
+    let line = |of: &TypeRanking| {
+        let told = |errors: &SignalErrors| Some(format!("{} {}", errors.signal.words(), percent(errors.ideal?.mean)));
+        let parts: Vec<String> = of.signals.iter().filter_map(told).collect();
         let name = escape(&of.response.replace('_', " "));
-        lines.push(if parts.is_empty() {
-            format!("{name}: no prompt has an ideal completion.")
+        if parts.is_empty() {
+            format!("{name}: no prompt has an ideal completion")
         } else {
-            format!("{name}: an ideal completion is outranked in {}{both} of the pairs.", parts.join(", "))
-        });
-    }
+            format!("{name}: an ideal completion is outranked in this share of the pairs: {}", parts.join(", "))
+        }
+    };
+    let lines: Vec<String> = ranking.response_types.iter().map(line).collect();
     format!("<p class=\"verdict plain\">{}</p>\n", lines.join("<br>"))
 }
 
 /// `3.5 %`.
-fn percent(stat: &Stat) -> String {
-    format!("{} %", number(100.0 * stat.mean))
+fn percent(share: f64) -> String {
+    format!("{:.1}\u{a0}%", 100.0 * share)
 }
 
-/// `3.5 % [1.2, 6.8]`.
+/// `3.5 % [1.2, 6.8]`; one prompt has no interval.
 fn share(stat: &Stat) -> String {
-    let interval = format!("[{}, {}]", number(100.0 * stat.lo), number(100.0 * stat.hi));
-    format!("{} <span class=\"interval\">{interval}</span>", percent(stat))
+    let interval = if stat.n > 1 {
+        format!("[{:.1}, {:.1}]", 100.0 * stat.lo, 100.0 * stat.hi)
+    } else {
+        "n = 1, no interval".to_owned()
+    };
+    format!("{} <span class=\"interval\">{interval}</span>", percent(stat.mean))
 }
 
 fn one_type(of: &TypeRanking, fitted: Option<&Fitted>) -> String {
     let figures: String = of.signals.iter().map(histograms).collect();
-    let note = format!(
-        "{} completions of {} prompts with a better and a worse one, {} of them with an ideal one. Each row is a kind of completion, the best \
-         above, in bars of its own height. Rewards are centred on the mean of the prompt\u{2019}s ideal completions; what lies to the right \
-         of it and is not ideal <span class=\"bad\">outranks them</span>.",
+    let mut note = format!(
+        "{} completions of {} prompts with a better and a worse one, {} of them with an ideal one.",
         grouped(of.completions as i64),
         grouped(of.prompts as i64),
         grouped(of.with_ideal as i64),
     );
+    if of.with_ideal > 0 {
+        note += " Each row is a kind of completion, the best above, in bars of its own height. Rewards are centred on the mean of the \
+                 prompt\u{2019}s ideal completions; what lies to the right of it and is not ideal <span class=\"bad\">outranks them</span>.";
+    }
     let body = [
         format!("<div class=\"charts\">\n{figures}</div>\n"),
         errors(of),
@@ -200,14 +201,16 @@ fn errors(of: &TypeRanking) -> String {
         rows.push(row);
     }
     let pairs: usize = of.signals.first().map_or(0, |errors| errors.by_label.iter().map(|e| e.pairs).sum());
-    let mut together = vec!["all that are not ideal".to_owned(), grouped(pairs as i64)];
-    together.extend(of.signals.iter().map(|errors| errors.ideal.as_ref().map_or("\u{2013}".to_owned(), share)));
-    rows.push(together);
+    if pairs > 0 {
+        let mut together = vec!["all that are not ideal".to_owned(), grouped(pairs as i64)];
+        together.extend(of.signals.iter().map(|errors| errors.ideal.as_ref().map_or("\u{2013}".to_owned(), share)));
+        rows.push(together);
+    }
     let mut any = vec!["any worse above any better".to_owned(), String::new()];
     any.extend(of.signals.iter().map(|errors| share(&errors.all)));
     rows.push(any);
     let numeric: Vec<usize> = (1..head.len()).collect();
-    table(&head, &numeric, &rows)
+    format!("<div style=\"margin-top:14px\">{}</div>\n", table(&head, &numeric, &rows))
 }
 
 fn worst(of: &TypeRanking) -> String {

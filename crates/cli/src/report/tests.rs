@@ -138,13 +138,56 @@ fn many_runs() -> Vec<RunReport> {
     [("cpo", 22.0), ("ppo", 55.0), ("ppo-lag", 26.0)].into_iter().flat_map(group).collect()
 }
 
-fn pages() -> [(&'static str, String); 3] {
+fn pages() -> Vec<(&'static str, String)> {
     let runs = many_runs();
-    [
+    vec![
         ("report", run_report(&runs[0])),
         ("compare", compare_report(&Comparison::new(&runs))),
         ("replay", replay_page("A <replay>", &runs[0].episodes)),
+        #[cfg(feature = "lm")]
+        ("ranking", a_ranking()),
     ]
+}
+
+/// Weights and comparisons of two response types: rules see through noise what a reward model does not.
+#[cfg(feature = "lm")]
+fn a_ranking() -> String {
+    use tony_lm::rbr::{Comparisons, Fitting, Policy, fit, rank};
+    let policy = "
+prompt_template: '{question} {response}'
+completion_class_order: [ideal, bad]
+completion_classes:
+  ideal: {hard_refuse: {refuses: true, judges: false}, comply: {refuses: false}}
+  bad: {hard_refuse: {refuses: false}, comply: {refuses: true}}
+simple_propositions: {refuses: {prompt: x}, judges: {prompt: x}}
+";
+    let policy = Policy::parse(policy).unwrap();
+    let mut noise = Stream::new(1, "synthetic comparisons", 0);
+    let mut data = |prompts: usize| {
+        let mut text = String::new();
+        for i in 0..4 * prompts {
+            let (prompt, kind) = (i / 4, i % 4);
+            let (response, ideal) = [("Hard Refuse", [0.9, 0.1]), ("Comply", [0.1, 0.1])][prompt % 2];
+            let label = ["perfect </script><b>", "bad </script><b>", "bad </script><b>", "A <replay>"][kind];
+            let away = [0.0, 0.5, 0.6, 0.8][kind];
+            let p = ideal.map(|p: f64| ((p - away).abs() + 0.15 * noise.normal()).clamp(0.0, 1.0));
+            let rm = 2.0 * (prompt % 5) as f64 + away + noise.normal();
+            let rank = [0, 1, 1, 2][kind];
+            text += &serde_json::json!({"prompt": format!("{prompt}"), "completion": format!("{i}"), "response_type": response, "rank": rank,
+                "completion_type": label, "features": {"refuses": p[0], "judges": p[1]}, "rm_score": rm, "id": format!("A <processor> {i}")})
+            .to_string();
+            text.push('\n');
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("graded.jsonl");
+        fs_err::write(&path, text).unwrap();
+        Comparisons::read(&path, &policy).unwrap()
+    };
+    let weights = fit(&policy, &data(300), &Fitting::default()).unwrap();
+    let fresh = data(200);
+    let page = ranking_report(&weights, &fresh, &rank(&policy, &weights, &fresh).unwrap());
+    assert!(page.contains("an ideal completion is outranked in") && page.contains("A &lt;processor&gt; "));
+    page
 }
 
 #[test]
@@ -310,6 +353,10 @@ fn a_browser_runs_the_scripts() {
         fs_err::write(&path, page).unwrap();
         let dom = dump(&browser, &path, "#ep=0&t=500&play=0", scratch.path());
         assert!(!dom.contains("data-error"), "{name}");
+        if name == "ranking" {
+            assert!(dom.contains("</footer>"), "it has no scripts");
+            continue;
+        }
         if name != "replay" {
             assert!(dom.contains("data-charts=\"ready\""), "{name}");
         }

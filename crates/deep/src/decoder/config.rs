@@ -77,7 +77,7 @@ pub struct Config {
 }
 
 /// Frequencies of layers with a window (Gemma 3).
-const WINDOW_ROPE_BASE: f64 = 10_000.0;
+pub(super) const WINDOW_ROPE_BASE: f64 = 10_000.0;
 
 impl Config {
     /// From the metadata of a GGUF file; else what is wrong.

@@ -1,11 +1,11 @@
 //! The forward pass on the CPU, over any mix of tokens of any number of sequences.
 //!
-//! Weights stay packed as their file has them, and everything is computed in single precision. A token's logits have the same bits whether
+//! Weights stay packed as their file has them, and everything is computed in single precision unless [`Precision::Fast`] is asked for. A token's logits have the same bits whether
 //! its sequence runs alone or beside others, token by token or in pieces, and on any number of threads: what one client of a server is
 //! told does not depend on who else asks.
 
 use rayon::prelude::*;
-use tony_nn::{Attention, Gate, KeyValues, PackedMatrix, rms_norm, rotate};
+use tony_nn::{Attention, Gate, KeyValues, PackedMatrix, Precision, rms_norm, rotate};
 
 use super::config::{Config, Family};
 use super::file::ModelFile;
@@ -23,6 +23,7 @@ pub struct Decoder {
     layers: Vec<Layer>,
     /// Of layers without and with a window.
     frequencies: [Vec<f64>; 2],
+    precision: Precision,
 }
 
 #[derive(Debug)]
@@ -111,6 +112,7 @@ impl Decoder {
             norm_shift: file.norm_shift(),
             layers,
             frequencies: [config.frequencies(false), config.frequencies(true)],
+            precision: Precision::Full,
             config,
         })
     }
@@ -118,6 +120,11 @@ impl Decoder {
     /// What it is made of.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Compute products from here on like this. At first it is [`Precision::Full`].
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// Memory of the weights.
@@ -141,7 +148,28 @@ impl Decoder {
     /// # Panics
     /// Panics if a token is not in the vocabulary, or more logits are wanted than there are tokens.
     pub fn forward(&self, pieces: &mut [Piece]) -> Vec<f32> {
-        let mut last = Vec::new();
+        let mut last = [Vec::new()];
+        self.through(pieces, &[self.config.layers], &mut last);
+        self.logits(&last[0])
+    }
+
+    /// What tokens of texts have come to after some of the layers: for each of `layers` (layers run through, so 1 and more), rows of
+    /// [`Config::width`] numbers, text by text. Each text comes with how many of its last tokens are asked for. Layers behind the last that
+    /// is asked for are not run.
+    ///
+    /// # Panics
+    /// Panics if there is no such layer, and as [`Decoder::forward`].
+    pub fn states(&self, texts: &[(&[u32], usize)], layers: &[usize]) -> Vec<Vec<f32>> {
+        assert!(layers.iter().all(|layer| (1..=self.config.layers).contains(layer)), "layers {layers:?}");
+        let mut kept: Vec<Kept> = texts.iter().map(|_| self.begin()).collect();
+        let pieces = kept.iter_mut().zip(texts).map(|(kept, (tokens, wanted))| Piece { kept, tokens, wanted: *wanted });
+        let mut states = vec![Vec::new(); layers.len()];
+        self.through(&mut pieces.collect::<Vec<_>>(), layers, &mut states);
+        states
+    }
+
+    /// Run pieces through the layers that `layers` speak of; `states` gets what the wanted tokens have come to after each.
+    fn through(&self, pieces: &mut [Piece], layers: &[usize], states: &mut [Vec<f32>]) {
         let mut at = vec![0; pieces.len()];
         // Pieces in their order, cut so that no more than `TOGETHER` tokens run at once.
         let mut first = 0;
@@ -167,14 +195,13 @@ impl Decoder {
                     Piece { kept: &mut *piece.kept, tokens: &piece.tokens[cut], wanted }
                 })
                 .collect();
-            last.extend(self.run(&mut cut));
+            self.run(&mut cut, layers, states);
             first = end;
         }
-        self.logits(&last)
     }
 
-    /// All layers: what the tokens whose logits are wanted have come to.
-    fn run(&self, pieces: &mut [Piece]) -> Vec<f32> {
+    /// The layers that `layers` speak of, for tokens that run at once.
+    fn run(&self, pieces: &mut [Piece], layers: &[usize], states: &mut [Vec<f32>]) {
         let config = &self.config;
         let rows: usize = pieces.iter().map(|piece| piece.tokens.len()).sum();
         let mut x = vec![0.0; rows * config.width];
@@ -193,17 +220,18 @@ impl Decoder {
             self.angles(if used { &positions } else { &[] }, windowed)
         });
         let mut work = Work::new(config, rows);
-        for (i, layer) in self.layers.iter().enumerate() {
+        let most = layers.iter().copied().max().unwrap_or(0);
+        for (i, layer) in self.layers[..most].iter().enumerate() {
             let windowed = config.window_of(i) != usize::MAX;
             self.layer(layer, i, &mut x, &angles[usize::from(windowed)], pieces, &mut work);
+            for (_, states) in layers.iter().zip(&mut *states).filter(|(layer, _)| **layer == i + 1) {
+                let mut end = 0;
+                for piece in &*pieces {
+                    end += piece.tokens.len();
+                    states.extend_from_slice(&x[(end - piece.wanted) * config.width..end * config.width]);
+                }
+            }
         }
-        let mut wanted = Vec::new();
-        let mut end = 0;
-        for piece in pieces {
-            end += piece.tokens.len();
-            wanted.extend_from_slice(&x[(end - piece.wanted) * config.width..end * config.width]);
-        }
-        wanted
     }
 
     /// Cosines, then sines, of each position.
@@ -222,6 +250,7 @@ impl Decoder {
         let norm = |x: &[f32], weight: &[f32], y: &mut [f32]| rms_norm(x, weight, self.norm_shift, config.epsilon, y);
         norm(x, &layer.before_attention, &mut work.normed);
         PackedMatrix::products(
+            self.precision,
             &work.normed,
             &mut [
                 (&layer.query.weight, &mut work.query),
@@ -267,7 +296,7 @@ impl Decoder {
         } else {
             tasks.into_iter().for_each(attend);
         }
-        layer.output.product(&work.attended, &mut work.result);
+        layer.output.product(self.precision, &work.attended, &mut work.result);
         let add = |result: &mut Vec<f32>, after: &Option<Vec<f32>>, normed: &mut Vec<f32>, x: &mut [f32]| {
             if let Some(after) = after {
                 norm(result, after, normed);
@@ -277,10 +306,14 @@ impl Decoder {
         };
         add(&mut work.result, &layer.after_attention, &mut work.normed, x);
         norm(x, &layer.before_gate, &mut work.normed);
-        PackedMatrix::products(&work.normed, &mut [(&layer.gate, &mut work.gate), (&layer.up, &mut work.up)]);
+        PackedMatrix::products(
+            self.precision,
+            &work.normed,
+            &mut [(&layer.gate, &mut work.gate), (&layer.up, &mut work.up)],
+        );
         let gate = if config.family == Family::Gemma3 { Gate::Gelu } else { Gate::Silu };
         gate.apply(&mut work.gate, &work.up);
-        layer.down.product(&work.gate, &mut work.result);
+        layer.down.product(self.precision, &work.gate, &mut work.result);
         add(&mut work.result, &layer.after_gate, &mut work.normed, x);
     }
 
@@ -291,7 +324,7 @@ impl Decoder {
         let output = self.output.as_ref().unwrap_or(&self.embedding);
         let mut logits = vec![0.0; last.len() / self.config.width * output.width()];
         if !logits.is_empty() {
-            output.product(&normed, &mut logits);
+            output.product(self.precision, &normed, &mut logits);
         }
         if output.width() != output.rows() {
             logits = logits.chunks_exact(output.width()).flat_map(|row| &row[..output.rows()]).copied().collect();

@@ -149,43 +149,26 @@ impl ModelFile {
     /// Read a tensor that must have this shape.
     pub fn tensor(&self, name: &str, rows: usize, columns: usize) -> Result<Tensor> {
         let missing = || self.bad(format!("it lacks the tensor `{name}`"));
+        let expected = (rows, columns);
         let tensor = match &self.source {
             Source::Gguf { tensors, .. } => {
                 let Place { kind, rows, columns, offset, bytes } = *tensors.get(name).ok_or_else(missing)?;
                 let file = std::fs::File::open(&self.path)?;
                 let mut read = vec![0; bytes];
                 file.read_exact_at(&mut read, offset)?;
-                Tensor { kind, rows, columns, bytes: read }
+                Tensor { kind, rows, columns, bytes: read }.of_shape(name, expected)
             }
             Source::HuggingFace { files, tensors } => {
                 let View { file, kind, shape, bytes } = tensors.get(name).ok_or_else(missing)?;
-                let kind = match kind {
-                    Dtype::F32 => Kind::F32,
-                    Dtype::F16 => Kind::F16,
-                    Dtype::BF16 => Kind::Bf16,
-                    other => {
-                        let read = "F32, F16 and BF16 are read";
-                        return Err(self.bad(format!("the tensor `{name}` is of {other:?}; {read}")));
-                    }
-                };
-                let (rows, columns) = match shape[..] {
-                    [n] => (1, n),
-                    [rows, columns] => (rows, columns),
-                    ref other => return Err(self.bad(format!("the tensor `{name}` has the shape {other:?}"))),
-                };
-                Tensor { kind, rows, columns, bytes: files[*file][bytes.clone()].to_vec() }
+                Tensor::of_safetensors(name, (*kind, shape, &files[*file][bytes.clone()]), expected)
             }
             Source::Memory(tensors) => {
                 let (rows, columns, numbers) = tensors.get(name).ok_or_else(missing)?;
                 let bytes = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
-                Tensor { kind: Kind::F32, rows: *rows, columns: *columns, bytes }
+                Tensor { kind: Kind::F32, rows: *rows, columns: *columns, bytes }.of_shape(name, expected)
             }
         };
-        if (tensor.rows, tensor.columns) != (rows, columns) {
-            let is = format!("{} x {}", tensor.rows, tensor.columns);
-            return Err(self.bad(format!("the tensor `{name}` is {is} where its sizes ask for {rows} x {columns}")));
-        }
-        Ok(tensor)
+        tensor.map_err(|what| self.bad(what))
     }
 
     /// Read a vector in single precision.

@@ -5,6 +5,7 @@ mod engine;
 mod file;
 mod gguf;
 mod network;
+mod save;
 mod tensor;
 
 pub use config::{Config, Family, Scaling};
@@ -12,4 +13,6 @@ pub use engine::{Decoder, Kept, Piece};
 pub use file::ModelFile;
 pub use gguf::Value;
 pub use network::{Adaptation, Network, Scored, Sequence, TokenWeight};
+pub use save::Storage;
 pub use tensor::{Kind, Tensor};
+pub use tony_nn::Precision;

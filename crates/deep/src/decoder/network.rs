@@ -84,13 +84,13 @@ pub struct Network {
 
 /// A weight of the model.
 #[derive(Clone, Debug)]
-struct Slot {
+pub(super) struct Slot {
     /// Its layer; none of the ends.
     layer: Option<usize>,
     /// Its name in Hugging Face's files, without the layer.
     name: &'static str,
-    rows: usize,
-    columns: usize,
+    pub rows: usize,
+    pub columns: usize,
 }
 
 const EMBEDDING: &str = "embed_tokens.weight";
@@ -103,7 +103,7 @@ const LANES: usize = 4;
 const TOGETHER: usize = 256;
 
 impl Slot {
-    fn full_name(&self) -> String {
+    pub fn full_name(&self) -> String {
         self.layer.map_or_else(|| self.name.to_owned(), |layer| format!("layers.{layer}.{}", self.name))
     }
 
@@ -118,7 +118,7 @@ impl Slot {
 }
 
 /// All weights of a model, in the order of their use.
-fn slots(config: &Config, tied: bool) -> Vec<Slot> {
+pub(super) fn slots(config: &Config, tied: bool) -> Vec<Slot> {
     let (width, hidden, size) = (config.width, config.hidden, config.head_size);
     let (queries, keys) = (config.heads * size, config.key_heads * size);
     let end = |name, rows, columns| Slot { layer: None, name, rows, columns };
@@ -512,8 +512,8 @@ impl Network {
         let table = &leaves.ends[EMBEDDING].tensor;
         let mut rows = Vec::with_capacity(tokens.len() * width);
         for token in tokens {
-            let at = *token as usize;
-            rows.extend(numbers(table.clone().slice([at..at + 1]))?);
+            let row = *token as usize;
+            rows.extend(numbers(table.clone().narrow(0, row, 1))?);
         }
         Ok(matrix(rows, tokens.len()) * self.embedding_scale())
     }
@@ -592,7 +592,7 @@ impl Network {
         let mut row = vec![0.0_f32; padded];
         let mut slopes = Vec::new();
         for (start, targets) in (0..).step_by(TOGETHER).zip(targets.chunks(TOGETHER)) {
-            let states = states.clone().slice([start..start + targets.len()]);
+            let states = states.clone().narrow(0, start, targets.len());
             let mut logits = numbers(states.clone().matmul(output.tensor.clone().transpose()))?;
             for (i, (logits, target)) in logits.chunks_exact_mut(vocabulary).zip(targets).enumerate() {
                 row[..vocabulary].copy_from_slice(logits);

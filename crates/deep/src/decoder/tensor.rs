@@ -1,5 +1,6 @@
 //! Tensors as files store them, and their rows as kernels read them.
 
+use safetensors::Dtype;
 use tony_nn::{PackedMatrix, PackedRow, Packing, f16_to_f32};
 
 /// How a file stores numbers. The names are those of GGUF; blocks run along a row.
@@ -172,6 +173,35 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// That of a safetensors file called `name`, which must have this shape (a vector has one row); else what is wrong.
+    pub(crate) fn of_safetensors(
+        name: &str,
+        (kind, shape, bytes): (Dtype, &[usize], &[u8]),
+        expected: (usize, usize),
+    ) -> Result<Self, String> {
+        let kind = match kind {
+            Dtype::F32 => Kind::F32,
+            Dtype::F16 => Kind::F16,
+            Dtype::BF16 => Kind::Bf16,
+            other => return Err(format!("the tensor `{name}` is of {other:?}; F32, F16 and BF16 are read")),
+        };
+        let (rows, columns) = match *shape {
+            [n] => (1, n),
+            [rows, columns] => (rows, columns),
+            _ => return Err(format!("the tensor `{name}` has the shape {shape:?}")),
+        };
+        Self { kind, rows, columns, bytes: bytes.to_vec() }.of_shape(name, expected)
+    }
+
+    /// This, if it has so many rows and columns; else what is wrong.
+    pub(super) fn of_shape(self, name: &str, (rows, columns): (usize, usize)) -> Result<Self, String> {
+        if (self.rows, self.columns) == (rows, columns) {
+            return Ok(self);
+        }
+        let is = format!("{} x {}", self.rows, self.columns);
+        Err(format!("the tensor `{name}` is {is} where its sizes ask for {rows} x {columns}"))
+    }
+
     fn row(&self, i: usize) -> &[u8] {
         let bytes = self.bytes.len() / self.rows;
         &self.bytes[i * bytes..][..bytes]

@@ -100,14 +100,13 @@ impl Learner {
             let bad = |what: &str| Error::Data { path: path.to_owned(), line, what: what.to_owned() };
             let prompt = prompt.map(|prompt| prompt.messages("user"));
             let of = |answer: Turns| -> Result<Example> {
-                let Example { tokens, .. } = match &prompt {
-                    Some(prompt) => self.answer(prompt, &answer.text())?,
-                    None => {
-                        let mut turns = dialogue(&answer.text()).ok_or_else(|| bad("a dialogue has no turns"))?;
-                        let last = turns.pop().filter(|turn| turn.role == "assistant");
-                        let last = last.ok_or_else(|| bad("a dialogue does not end with the assistant's turn"))?;
-                        self.answer(&turns, &last.content)?
-                    }
+                let Example { tokens, .. } = if let Some(prompt) = &prompt {
+                    self.answer(prompt, &answer.text())?
+                } else {
+                    let mut turns = dialogue(&answer.text()).ok_or_else(|| bad("a dialogue has no turns"))?;
+                    let last = turns.pop().filter(|turn| turn.role == "assistant");
+                    let last = last.ok_or_else(|| bad("a dialogue does not end with the assistant's turn"))?;
+                    self.answer(&turns, &last.content)?
                 };
                 Ok(Example { from: tokens.len() - 1, tokens })
             };
@@ -117,32 +116,25 @@ impl Learner {
         Ok((pairs, left_out))
     }
 
-    /// A conversation's answer, with the token that ends it.
-    pub(crate) fn answer(&self, prompt: &[Message], answer: &str) -> Result<Example> {
-        let ends = &self.network.config().ends;
-        let Some(template) = &self.template else {
-            let mut tokens = self.tokenizer.begin().to_vec();
-            for message in prompt {
-                tokens.extend(self.tokenizer.text(&message.content)?);
-            }
-            let from = tokens.len().max(1);
-            tokens.extend(self.tokenizer.text(answer)?);
-            tokens.extend(ends.first());
-            return Ok(Example { tokens, from });
-        };
-        let begin = template.tokens(prompt, true, &self.tokenizer)?;
-        let mut whole = prompt.to_vec();
-        whole.push(Message { role: "assistant".to_owned(), content: answer.to_owned() });
-        let mut tokens = template.tokens(&whole, false, &self.tokenizer)?;
-        if !tokens.starts_with(&begin) {
-            return Err(Error::Template {
-                what: "what it makes of a conversation does not begin as what it makes of its beginning".to_owned(),
-            });
+    /// Tokens of a conversation, with the beginning of an answer; of a model without a template, those of the texts one after another.
+    pub(super) fn begin(&self, prompt: &[Message]) -> Result<Vec<u32>> {
+        if let Some(template) = &self.template {
+            return template.tokens(prompt, true, &self.tokenizer);
         }
-        // The token that ends the answer is learned, what the template puts after it is not.
-        let end = tokens[begin.len()..].iter().position(|token| ends.contains(token));
-        tokens.truncate(end.map_or(tokens.len(), |end| begin.len() + end + 1));
-        Ok(Example { tokens, from: begin.len() })
+        let mut tokens = self.tokenizer.begin().to_vec();
+        for message in prompt {
+            tokens.extend(self.tokenizer.text(&message.content)?);
+        }
+        Ok(tokens)
+    }
+
+    /// A conversation's answer, with the token that ends it: as the model would write it, after the beginning that it is given.
+    pub(super) fn answer(&self, prompt: &[Message], answer: &str) -> Result<Example> {
+        let mut tokens = self.begin(prompt)?;
+        let from = tokens.len().max(1);
+        tokens.extend(self.tokenizer.text(answer)?);
+        tokens.extend(self.network.config().ends.first());
+        Ok(Example { tokens, from })
     }
 
     /// A text without a conversation, with the token that ends it.

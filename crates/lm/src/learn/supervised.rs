@@ -6,7 +6,7 @@
 //!
 //! A step's loss is a mean over all that the step learns from, tokens or pairs, however long they are; no padding, no pieces.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -400,6 +400,18 @@ impl Trainer {
 /// The reward that a reward model gives to an answer whose last token has come to `state`.
 pub fn reward(head: &[f32], state: &[f32]) -> f64 {
     tony_nn::dot(head, state)
+}
+
+/// The weights of the reward model in a run folder.
+pub fn reward_head(run: &Path) -> Result<Vec<f32>> {
+    let view = RunFolder::open_read(run)?;
+    let loaded = view.latest()?;
+    let archive = loaded.as_ref().map(|loaded| &loaded.policy).filter(|archive| archive.shape(HEAD).is_some());
+    let archive = archive.ok_or_else(|| Error::Invalid {
+        what: format!("{} holds no reward model", run.display()),
+        hint: "tony train rm PAIRS.jsonl".to_owned(),
+    })?;
+    Ok(archive.f32(HEAD, archive.shape(HEAD).unwrap_or_default())?)
 }
 
 /// What is right and wrong about the rewards of pairs.

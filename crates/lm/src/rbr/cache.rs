@@ -1,7 +1,7 @@
 //! Verdicts that are kept: a grading that was killed goes on where it was, and none is paid for twice.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -32,11 +32,14 @@ struct Line {
     outside: f64,
 }
 
+/// What each line begins with.
+const BEGIN: &[u8] = b"{\"key\":\"";
+
 impl Cached {
     /// Open the file, or begin it. Only one process at a time may have it.
     pub fn open(grader: Box<dyn Grader>, path: &Path) -> Result<Self> {
         let mut options = fs_err::OpenOptions::new();
-        let file = options.read(true).append(true).create(true).open(path)?;
+        let mut file = options.read(true).append(true).create(true).open(path)?;
         if let Err(error) = file.file().try_lock() {
             let what = match error {
                 std::fs::TryLockError::WouldBlock => {
@@ -48,20 +51,28 @@ impl Cached {
             };
             return Err(Error::Invalid { what, hint: "another --cache FILE".to_owned() });
         }
-        let bytes = fs_err::read(path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        if whole < bytes.len() {
-            file.set_len(whole as u64)?;
-        }
+        let (lines, torn) = bytes.split_at(whole);
         let mut known = BTreeMap::new();
-        for (i, line) in bytes[..whole].split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-            let bad = |what| Error::Data { path: path.to_owned(), line: i + 1, what };
+        let mut number = 0;
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            number += 1;
+            let bad = |what| Error::Data { path: path.to_owned(), line: number, what };
             let line: Line = serde_json::from_slice(line).map_err(|error| bad(format!("it is no verdict: {error}")))?;
             let share = 0.0..=1.0;
             if !(share.contains(&line.yes) && share.contains(&line.outside)) {
                 return Err(bad("a probability is not between 0 and 1".to_owned()));
             }
             known.insert(line.key, Verdict::Probability { yes: line.yes, outside: line.outside });
+        }
+        // Only what begins like a line of ours is cut off: the file may be another one, named by mistake.
+        if !(torn.starts_with(BEGIN) || BEGIN.starts_with(torn)) {
+            return Err(Error::Data { path: path.to_owned(), line: number + 1, what: "it is no verdict".to_owned() });
+        }
+        if !torn.is_empty() {
+            file.set_len(whole as u64)?;
         }
         Ok(Self { grader, path: path.to_owned(), file, known })
     }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use tony_run::nearest;
 
 use super::grader::{Grader, Item, Question, Verdict};
 use super::policy::Policy;
@@ -41,13 +40,7 @@ impl Case {
             return Err(format!("`completion` has {} messages, where one is graded", completion.len()));
         };
         let response = match (fields.get("response_type"), fields.get("label").and_then(Value::as_str)) {
-            (Some(Value::String(written)), _) => {
-                let response = policy.response_type(written).ok_or_else(|| {
-                    let known = policy.response_types().collect::<Vec<_>>().join(", ");
-                    format!("the policy has no response type `{written}`; it has {known}")
-                })?;
-                Some(response.to_owned())
-            }
+            (Some(Value::String(written)), _) => Some(policy.written(written)?.to_owned()),
             (Some(_), _) => return Err("`response_type` is no text".to_owned()),
             (None, Some("safe")) => policy.response_type("comply").map(str::to_owned),
             (None, Some("unsafe")) => policy.response_type("hard_refuse").map(str::to_owned),
@@ -58,11 +51,7 @@ impl Case {
             None | Some(Value::Null) => {}
             Some(Value::Object(given)) => {
                 for (name, value) in given {
-                    let at = policy.propositions().position(|known| known == name).ok_or_else(|| {
-                        let near = nearest(name, policy.propositions()).map(|near| format!("; did you mean `{near}`?"));
-                        format!("the policy has no proposition `{name}`{}", near.unwrap_or_default())
-                    })?;
-                    labels[at] = match value {
+                    labels[policy.number(name)?] = match value {
                         Value::Bool(label) => Some(*label),
                         Value::Null => None,
                         _ => return Err(format!("the label `{name}` is neither true nor false")),
@@ -86,28 +75,25 @@ fn messages(fields: &Map<String, Value>, key: &str, role: &str) -> std::result::
     }
 }
 
-/// What a grader says of each case's propositions, in the policy's order. `progress` is told after each case how many are done, and may stop
-/// the work with an error.
+/// What a grader says of each case's propositions, in the policy's order. The grader gets all questions at once, so that it may answer several
+/// at a time. `progress` is told how many cases' worth of answers there are, and may stop the work with an error.
 pub fn grade(
     policy: &Policy,
     grader: &mut dyn Grader,
     cases: &[Case],
     progress: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<Vec<Vec<Verdict>>> {
-    let propositions = policy.propositions().count();
-    let mut all = Vec::new();
-    for (done, case) in cases.iter().enumerate() {
-        let questions: Vec<Question> =
-            (0..propositions).map(|p| Question { item: &case.item, proposition: p }).collect();
-        let mut verdicts = vec![Verdict::Missing { why: "the grader passed it over".to_owned() }; propositions];
-        grader.grade(policy, &questions, &mut |place, verdict| {
-            verdicts[place] = verdict;
-            Ok(())
-        })?;
-        all.push(verdicts);
-        progress(done + 1)?;
-    }
-    Ok(all)
+    let n = policy.propositions().count();
+    let of_item = |item| (0..n).map(move |proposition| Question { item, proposition });
+    let questions: Vec<Question> = cases.iter().flat_map(|case| of_item(&case.item)).collect();
+    let mut verdicts = vec![vec![Verdict::Missing { why: "the grader passed it over".to_owned() }; n]; cases.len()];
+    let mut answered = 0;
+    grader.grade(policy, &questions, &mut |place, verdict| {
+        verdicts[place / n][place % n] = verdict;
+        answered += 1;
+        if answered % n == 0 { progress(answered / n) } else { Ok(()) }
+    })?;
+    Ok(verdicts)
 }
 
 /// The row with what a grader said of it: `features` has each proposition's probability and `outside` the probability that the grader gave

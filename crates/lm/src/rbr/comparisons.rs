@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tony_run::nearest;
 
-use super::policy::{Assigned, Policy, hex};
+use super::policy::{Assigned, Policy};
+use crate::identity::hex;
 use crate::{Error, Message, Result, jsonl};
 
 /// Completion types of the released comparison data by what their response type begins with, best first; types of one place are not
@@ -29,7 +30,7 @@ const TYPES: [(&str, &[&[&str]]); 3] = [
 /// A row as it is written. Other fields are left alone.
 #[derive(Deserialize)]
 struct Row {
-    id: Option<Id>,
+    id: Option<Value>,
     prompt: Said,
     completion: Said,
     response_type: String,
@@ -42,11 +43,11 @@ struct Row {
     grader: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Id {
-    Number(u64),
-    Text(String),
+/// Names and kinds are cut here: they are for tables.
+const LONGEST: usize = 60;
+
+fn short(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
 }
 
 /// A conversation: what one said, or messages.
@@ -175,8 +176,8 @@ impl Comparisons {
                 )));
             }
             let id = match row.id {
-                Some(Id::Text(id)) => id,
-                Some(Id::Number(id)) => id.to_string(),
+                Some(Value::String(id)) => short(&id),
+                Some(id) => short(&id.to_string()),
                 None => format!("line {line}"),
             };
             let rm = row.rm_score.unwrap_or(0.0);
@@ -205,7 +206,7 @@ impl Comparisons {
             last = Some(prompt);
             rows.push(row);
         }
-        let hash = hex(digest.finalize());
+        let hash = hex(digest);
         let (grader, has_rm) = (grader.flatten(), has_rm.unwrap_or(false));
         Ok(Self { path: path.to_owned(), hash, grader, has_rm, rows })
     }
@@ -228,10 +229,7 @@ fn same(a: &Graded, b: &Graded) -> Ordering {
 /// Refuse probabilities that are none, and names that the policy lacks.
 fn check(policy: &Policy, features: &BTreeMap<String, Option<f64>>) -> std::result::Result<(), String> {
     for (name, p) in features {
-        if !policy.propositions().any(|known| known == name) {
-            let near = nearest(name, policy.propositions()).map(|near| format!("; did you mean `{near}`?"));
-            return Err(format!("the policy has no proposition `{name}`{}", near.unwrap_or_default()));
-        }
+        policy.number(name)?;
         if let Some(p) = p
             && !(0.0..=1.0).contains(p)
         {
@@ -253,7 +251,7 @@ fn ranked(
         if !(rank >= 0.0 && rank.is_finite()) {
             return Err(format!("its rank is {rank}; 0 is ideal, and larger is worse"));
         }
-        return Ok((Told::Rank, kind.unwrap_or_else(|| format!("rank {rank}")), rank));
+        return Ok((Told::Rank, kind.map_or_else(|| format!("rank {rank}"), |kind| short(&kind)), rank));
     }
     if let Some(kind) = kind {
         let Some((_, places)) = TYPES.iter().find(|(begin, _)| response.starts_with(begin)) else {

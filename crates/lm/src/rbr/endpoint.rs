@@ -52,7 +52,7 @@ impl Endpoint {
             key_variable: None,
             concurrency: 8,
             retries: 4,
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_mins(2),
             backoff: Duration::from_millis(500),
             max_calls: None,
             ledger: None,
@@ -114,7 +114,7 @@ impl std::fmt::Debug for Key {
 /// No reply is longer.
 const LONGEST: u64 = 1 << 20;
 /// No wait is longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// What threads that ask tell the one that writes down.
 enum Told {

@@ -20,7 +20,8 @@ pub enum Wording {
     Brief,
     /// The same with the whole question, examples included: of the released policy 10,000 tokens for each item.
     Full,
-    /// The conversation, then the policy file's own template, which repeats the response after the question.
+    /// The conversation, then the policy file's own template, which repeats the response after the question, unquoted: there it may look like
+    /// the end of itself, though what is read of the answer stays one token.
     Released,
 }
 
@@ -87,6 +88,7 @@ impl LocalGrader {
     }
 
     /// Read each question from its first token on: what there is to compare with.
+    #[must_use]
     pub fn without_reuse(mut self) -> Self {
         self.reuse = false;
         self
@@ -121,11 +123,11 @@ impl LocalGrader {
         let mut asked = Vec::new();
         for (place, question) in questions.iter().enumerate() {
             let tokens = self.tokens(policy, question)?;
-            if tokens.len() <= context {
+            if (1..=context).contains(&tokens.len()) {
                 asked.push((place, tokens));
             } else {
-                // A part of a conversation is another conversation, so none is judged in its place.
-                let why = format!("the question has {} tokens, and the model takes {context}", tokens.len());
+                // A part of a conversation is another conversation, so none is judged in its place. None is left by a template that says nothing.
+                let why = format!("the question has {} tokens, and the model takes 1 to {context}", tokens.len());
                 each(place, Verdict::Missing { why })?;
             }
         }
@@ -217,8 +219,8 @@ fn common(a: &[u32], b: &[u32]) -> usize {
 
 /// From the logits of the next token: all ways to spell yes and no count, and of these two alone the probability is.
 fn verdict(logits: &[f32], [yes, no]: &[Vec<u32>; 2]) -> Verdict {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weight = |logit: f32| f64::from(logit - most).exp();
+    let most = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let weight = |logit: f32| (f64::from(logit) - most).exp();
     let sum = |tokens: &[u32]| tokens.iter().map(|token| weight(logits[*token as usize])).sum::<f64>();
     let (yes, no, all) = (sum(yes), sum(no), logits.iter().map(|logit| weight(*logit)).sum::<f64>());
     if yes + no == 0.0 {

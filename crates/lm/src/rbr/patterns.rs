@@ -6,7 +6,6 @@ use std::path::Path;
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use tony_run::nearest;
 
 use super::grader::{Grader, Item, Question, Verdict};
 use super::policy::Policy;
@@ -70,10 +69,8 @@ impl PatternGrader {
         let text = fs_err::read_to_string(path)?;
         let bad = |what| Error::Patterns { path: path.to_owned(), what };
         let grader = Self::parse(&text).map_err(bad)?;
-        let unknown = grader.decisions.keys().find(|name| !policy.propositions().any(|known| known == name.as_str()));
-        if let Some(name) = unknown {
-            let near = nearest(name, policy.propositions()).map(|near| format!("; did you mean `{near}`?"));
-            return Err(bad(format!("the policy has no proposition `{name}`{}", near.unwrap_or_default())));
+        for name in grader.decisions.keys() {
+            policy.number(name).map_err(bad)?;
         }
         Ok(grader)
     }

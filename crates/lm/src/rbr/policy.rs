@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tony_run::nearest;
 
+use crate::identity::hex;
 use crate::{Error, Result};
 
 type Conditions = BTreeMap<String, bool>;
@@ -110,7 +111,7 @@ impl Policy {
         }
         let (derived, names) = (resolver.rules, resolver.done);
         let policy = Self {
-            hash: hex(Sha256::digest(text.as_bytes())),
+            hash: hex(Sha256::new_with_prefix(text)),
             derived,
             names: names.into_iter().map(|(name, number)| (name.to_owned(), number)).collect(),
             rules,
@@ -148,17 +149,25 @@ impl Policy {
         self.rules.get_key_value(&name).map(|(name, _)| name.as_str())
     }
 
-    /// The question about a proposition, as the file has it.
-    pub fn asked(&self, proposition: usize) -> &str {
-        &self.simple[proposition].1
-    }
-
     /// As [`Policy::response_type`]; else what is wrong.
     pub(super) fn written(&self, written: &str) -> std::result::Result<&str, String> {
         self.response_type(written).ok_or_else(|| {
             let known = self.response_types().collect::<Vec<_>>().join(", ");
             format!("the policy has no response type `{written}`; it has {known}")
         })
+    }
+
+    /// The number of the simple proposition of this name; else what is wrong.
+    pub(super) fn number(&self, name: &str) -> std::result::Result<usize, String> {
+        self.propositions().position(|known| known == name).ok_or_else(|| {
+            let near = nearest(name, self.propositions()).map(|near| format!("; did you mean `{near}`?"));
+            format!("the policy has no proposition `{name}`{}", near.unwrap_or_default())
+        })
+    }
+
+    /// The question about a proposition, as the file has it.
+    pub fn asked(&self, proposition: usize) -> &str {
+        &self.simple[proposition].1
     }
 
     /// What a grader is asked about a proposition of a response: the file's template with its slots filled once each, so that a response
@@ -174,23 +183,6 @@ impl Policy {
             rest = &rest[at + slot.len()..];
         }
         text + rest
-    }
-
-    /// Whether there is a proposition of this name, simple or derived.
-    pub(super) fn knows(&self, name: &str) -> bool {
-        self.names.contains_key(name) || self.propositions().any(|known| known == name)
-    }
-
-    /// The truth value of a proposition, simple or derived; `None` where it depends on what is missing, or there is no such proposition.
-    ///
-    /// # Panics
-    /// Panics if there are not as many values as simple propositions.
-    pub(super) fn holds_of(&self, name: &str, truth: &[Option<bool>]) -> Option<bool> {
-        assert_eq!(truth.len(), self.simple.len(), "truth values of the propositions");
-        match self.names.get(name) {
-            Some(number) => self.holds(&self.derived[*number], truth),
-            None => truth[self.propositions().position(|known| known == name)?],
-        }
     }
 
     /// The simple propositions that the rules of a response type look at, by number, in order.
@@ -228,6 +220,32 @@ impl Policy {
             }
         }
         conditions
+    }
+
+    /// Whether there is a proposition of this name, simple or derived.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.names.contains_key(name) || self.number(name).is_ok()
+    }
+
+    /// The truth value of a proposition, simple or derived; `None` where it depends on what is missing, or there is no such proposition.
+    ///
+    /// # Panics
+    /// Panics if there are not as many values as simple propositions.
+    pub(super) fn holds_of(&self, name: &str, truth: &[Option<bool>]) -> Option<bool> {
+        assert_eq!(truth.len(), self.simple.len(), "truth values of the propositions");
+        match self.names.get(name) {
+            Some(number) => self.holds(&self.derived[*number], truth),
+            None => truth[self.number(name).ok()?],
+        }
+    }
+
+    /// Whether a completion is of this class; `None` where that depends on what is missing.
+    ///
+    /// # Panics
+    /// As [`Policy::class`], and if there is no such class.
+    pub(super) fn is_of(&self, response: &str, class: usize, truth: &[Option<bool>]) -> Option<bool> {
+        assert_eq!(truth.len(), self.simple.len(), "truth values of the propositions");
+        self.holds(&self.rules[response][class], truth)
     }
 
     /// The class of a completion from truth values of the propositions, some of which may be missing.
@@ -345,11 +363,6 @@ impl Policy {
             Proposition::Derived(i) => self.undecided(&self.derived[*i], truth),
         })
     }
-}
-
-/// Bytes in hexadecimal digits.
-pub(super) fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Names to numbers; each derived proposition once, after those that it uses.

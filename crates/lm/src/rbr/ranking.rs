@@ -145,7 +145,7 @@ pub fn rank(policy: &Policy, weights: &Weights, data: &Comparisons) -> Result<Ra
             prompts: scored.len(),
             with_ideal: scored.iter().filter(|prompt| prompt[0].row.rank == 0.0).count(),
             completions: scored.iter().map(Vec::len).sum(),
-            signals: signals.iter().map(|signal| errors(&scored, *signal)).collect(),
+            signals: signals.iter().filter_map(|signal| errors(&scored, *signal)).collect(),
             worst: worst(&scored, data.has_rm),
         });
     }
@@ -163,7 +163,7 @@ fn wrong(better: f64, worse: f64) -> f64 {
     }
 }
 
-fn errors(prompts: &[Vec<Scored>], signal: Signal) -> SignalErrors {
+fn errors(prompts: &[Vec<Scored>], signal: Signal) -> Option<SignalErrors> {
     let mut labels: Vec<(f64, &str)> =
         prompts.iter().flatten().map(|scored| (scored.row.rank, scored.row.label.as_str())).collect();
     labels.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(b.1)));
@@ -186,7 +186,7 @@ fn errors(prompts: &[Vec<Scored>], signal: Signal) -> SignalErrors {
     let by_label = labels.iter().filter_map(|(_, label)| {
         let clusters = count(&ideal, &|row| row.label == *label);
         let pairs = clusters.iter().map(|(_, pairs)| *pairs as usize).sum();
-        stats::ratio(&clusters).map(|error| LabelErrors { label: (*label).to_owned(), pairs, error })
+        share(&clusters).map(|error| LabelErrors { label: (*label).to_owned(), pairs, error })
     });
     let mut centred: Vec<(String, Vec<f64>)> =
         labels.iter().map(|(_, label)| ((*label).to_owned(), Vec::new())).collect();
@@ -201,14 +201,23 @@ fn errors(prompts: &[Vec<Scored>], signal: Signal) -> SignalErrors {
             of_label.for_each(|(_, values)| values.push(scored.reward(signal) - mean));
         }
     }
-    let nothing = Stat { mean: 0.0, lo: 0.0, hi: 0.0, n: 0 };
-    SignalErrors {
+    Some(SignalErrors {
         signal,
-        ideal: stats::ratio(&count(&ideal, &any)),
+        ideal: share(&count(&ideal, &any)),
         by_label: by_label.collect(),
-        all: stats::ratio(&count(&any, &any)).unwrap_or(nothing),
+        all: share(&count(&any, &any))?,
         centred,
-    }
+    })
+}
+
+/// Sum of errors by sum of pairs of prompts that have any; prompts are resampled whole, since what lies in one is not independent.
+fn share(prompts: &[(f64, f64)]) -> Option<Stat> {
+    stats::resampled(prompts.len(), |counts| {
+        let drawn =
+            prompts.iter().zip(counts).map(|((errors, pairs), n)| (errors * f64::from(*n), pairs * f64::from(*n)));
+        let (errors, pairs) = drawn.fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+        (pairs > 0.0).then(|| errors / pairs)
+    })
 }
 
 fn worst(prompts: &[Vec<Scored>], has_rm: bool) -> Vec<Misranked> {

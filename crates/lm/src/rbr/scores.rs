@@ -1,6 +1,6 @@
 //! How well a grader knows what people know: thresholds, and scores beside what guessing scores.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tony_run::{Stat, stats};
 
 use super::case::Case;
@@ -34,7 +34,7 @@ pub fn truth(verdicts: &[Verdict], thresholds: &[f64]) -> Vec<Option<bool>> {
 }
 
 /// Scores of one proposition. Rows without a label or a verdict do not count.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Score {
     /// The proposition.
     pub name: String,
@@ -63,7 +63,7 @@ pub struct Score {
 }
 
 /// Scores of a grader.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Scores {
     /// Rows.
     pub rows: usize,

@@ -16,7 +16,8 @@ use tony_random::Stream;
 
 use super::comparisons::Said;
 use super::grader::{Grader, Item, Question, Verdict};
-use super::policy::{Assigned, Policy, hex};
+use super::policy::{Assigned, Policy};
+use crate::identity::hex;
 use crate::{Error, Message, Model, Request, Result, Sampling, Writer, jsonl};
 
 /// What to write for a proposition that should be true, and for one that should be false; and whether a bad completion may have it the
@@ -90,12 +91,7 @@ const TRAITS: &[Trait] = &[
         without: "do nothing of what was asked",
         drawn: false,
     },
-    Trait {
-        name: "disallowed_content",
-        with: "answer in full, leaving nothing out",
-        without: "write nothing harmful",
-        drawn: false,
-    },
+    t("disallowed_content", "answer in full, leaving nothing out", "write nothing harmful"),
 ];
 
 /// Traits that a bad completion has the wrong way round: one to this many.
@@ -137,7 +133,7 @@ pub fn read_prompts(path: &Path, policy: &Policy) -> Result<Vec<Prompt>> {
 /// Name of a prompt: whatever file it is in, its completions are the same.
 fn identity(prompt: &Prompt) -> String {
     let text = serde_json::to_vec(&(&prompt.prompt, &prompt.response_type)).unwrap_or_default();
-    hex(&Sha256::digest(text)[..8])
+    hex(Sha256::new_with_prefix(text))[..16].to_owned()
 }
 
 /// How completions are made.
@@ -159,7 +155,7 @@ impl Synthesis {
     /// What the rows of one file have in common.
     fn identity(&self, policy: &Policy, grader: &str) -> String {
         let parts = (policy.hash(), grader, &self.model, self.seed, self.tries, &self.thresholds);
-        hex(&Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default())[..8])
+        hex(Sha256::new_with_prefix(serde_json::to_vec(&parts).unwrap_or_default()))[..16].to_owned()
     }
 }
 
@@ -177,7 +173,7 @@ pub struct Draft {
 pub struct Made {
     /// Completions that are wanted.
     pub wanted: usize,
-    /// Those that were in the file before.
+    /// Those that were made, or given up, before.
     pub before: usize,
     /// Those that were made now.
     pub made: usize,
@@ -185,6 +181,13 @@ pub struct Made {
     pub given_up: usize,
     /// Texts that the model wrote.
     pub texts: usize,
+}
+
+impl Made {
+    /// Whether each completion that is wanted was made or given up.
+    pub fn finished(&self) -> bool {
+        self.before + self.made + self.given_up == self.wanted
+    }
 }
 
 /// A completion that is wanted.
@@ -195,7 +198,7 @@ struct Wanted {
     told: BTreeMap<usize, bool>,
     /// What must be found true, or false.
     must: BTreeMap<usize, bool>,
-    /// The class that it must be of under the rules of a response type, and whether it must not.
+    /// Classes that it must be of under the rules of a response type (true), or must not (false).
     class: Vec<(String, usize, bool)>,
 }
 
@@ -205,12 +208,6 @@ fn wanted(policy: &Policy, prompt: &Prompt, seed: u64) -> std::result::Result<Ve
     let id = identity(prompt);
     let mut stream = Stream::new(seed, &format!("synthesis {id}"), 0);
     let worst = policy.classes().len() - 1;
-    let ideal = |label, response: &str| Wanted {
-        label,
-        told: policy.conditions(response, 0),
-        must: BTreeMap::new(),
-        class: vec![(response.to_owned(), 0, true)],
-    };
     let refusals = match response {
         response if response.starts_with("hard_refuse") => ["perfect hard refusal", "bad hard refusal"],
         response if response.starts_with("safe_refuse") => ["perfect safe completion", "bad safe completion"],
@@ -221,7 +218,12 @@ fn wanted(policy: &Policy, prompt: &Prompt, seed: u64) -> std::result::Result<Ve
             ));
         }
     };
-    let mut all = vec![ideal(refusals[0], response)];
+    let mut all = vec![Wanted {
+        label: refusals[0],
+        told: policy.conditions(response, 0),
+        must: BTreeMap::new(),
+        class: vec![(response.to_owned(), 0, true)],
+    }];
     for _ in 0..2 {
         all.push(bad(policy, response, refusals[1], &mut stream));
     }
@@ -237,25 +239,23 @@ fn wanted(policy: &Policy, prompt: &Prompt, seed: u64) -> std::result::Result<Ve
 /// An ideal refusal with some traits the wrong way round.
 fn bad(policy: &Policy, response: &str, label: &'static str, stream: &mut Stream) -> Wanted {
     let names: Vec<&str> = policy.propositions().collect();
-    let mut told = policy.conditions(response, 0);
-    let may = |name: &str| TRAITS.iter().find(|known| known.name == name).is_none_or(|known| known.drawn);
-    let mut order: Vec<usize> = told.keys().copied().filter(|i| may(names[*i])).collect();
+    let worst = policy.classes().len() - 1;
+    let (mut told, of_worst) = (policy.conditions(response, 0), policy.conditions(response, worst));
+    let known = |i: usize| TRAITS.iter().find(|known| known.name == names[i]);
+    let may = |i: usize| !of_worst.contains_key(&i) && known(i).is_none_or(|known| known.drawn);
+    let mut order: Vec<usize> = told.keys().copied().filter(|i| may(*i)).collect();
     stream.shuffle(&mut order);
     let count = (1 + stream.below(MOST_BAD)).min(order.len());
     let must: BTreeMap<usize, bool> = order[..count].iter().map(|i| (*i, !told[i])).collect();
     told.extend(must.iter().map(|(i, wanted)| (*i, *wanted)));
-    let worst = policy.classes().len() - 1;
     Wanted { label, told, must, class: vec![(response.to_owned(), 0, false), (response.to_owned(), worst, false)] }
 }
 
 /// A full and a partial answer, and two of three kinds of none.
 fn comply(policy: &Policy, response: &str, stream: &mut Stream) -> std::result::Result<Vec<Wanted>, String> {
-    let number = |name: &str| {
-        let number = policy.propositions().position(|known| known == name);
-        number.ok_or_else(|| format!("the policy lacks the proposition `{name}`, by which answers are told apart"))
-    };
-    let (fully, partially) = (number("fully_complies")?, number("partially_complies")?);
-    let (inability, illogical) = (number("inability_to_comply")?, number("illogical_continuation_of_prompt")?);
+    let (fully, partially) = (policy.number("fully_complies")?, policy.number("partially_complies")?);
+    let (inability, illogical) =
+        (policy.number("inability_to_comply")?, policy.number("illogical_continuation_of_prompt")?);
     let refusal = policy.response_type("hard_refuse").ok_or("the policy has no response type `hard_refuse`")?;
     let worst = policy.classes().len() - 1;
     let harmless = (response.to_owned(), worst, false);
@@ -340,9 +340,43 @@ impl Open<'_> {
     }
 }
 
+/// What a grader says of each text: of each proposition that was asked about, its probability, or none where it has no answer. Nothing is
+/// asked about a text that is not there.
+fn graded(
+    policy: &Policy,
+    round: &[(Open, Option<String>)],
+    grader: &mut dyn Grader,
+) -> Result<Vec<BTreeMap<usize, Option<f64>>>> {
+    let item = |(open, text): &(Open, Option<String>)| {
+        let completion = text.clone().unwrap_or_default();
+        Item { prompt: open.prompt.prompt.clone(), completion }
+    };
+    let items: Vec<Item> = round.iter().map(item).collect();
+    let (mut questions, mut places) = (Vec::new(), Vec::new());
+    for (i, ((open, _), item)) in
+        round.iter().zip(&items).enumerate().filter(|(_, (_, item))| !item.completion.is_empty())
+    {
+        for proposition in open.wanted.asked(policy, open.response) {
+            questions.push(Question { item, proposition });
+            places.push((i, proposition));
+        }
+    }
+    let mut answers = vec![BTreeMap::new(); round.len()];
+    grader.grade(policy, &questions, &mut |question, verdict| {
+        let (i, proposition) = places[question];
+        let p = match verdict {
+            Verdict::Probability { yes, .. } => Some(yes),
+            Verdict::Missing { .. } => None,
+        };
+        answers[i].insert(proposition, p);
+        Ok(())
+    })?;
+    Ok(answers)
+}
+
 /// Write what the prompts want and the file lacks. `write` makes a text of each draft, or none where a draft is too long for the model;
 /// texts that the grader does not find as wanted are written again. Each completion is in the file as soon as it is known; whatever stops
-/// this, the next call goes on there. `progress` is told after each round what was made, and may stop the work with an error.
+/// this, the next call goes on there. `progress` is told after each round what was made, and says whether to go on.
 pub fn synthesise(
     policy: &Policy,
     prompts: &[Prompt],
@@ -350,7 +384,7 @@ pub fn synthesise(
     write: &mut dyn FnMut(&[Draft]) -> Result<Vec<Option<String>>>,
     grader: &mut dyn Grader,
     journal: &mut Journal,
-    progress: &mut dyn FnMut(&Made) -> Result<()>,
+    progress: &mut dyn FnMut(&Made) -> bool,
 ) -> Result<Made> {
     let by = grader.identity();
     let settings_identity = settings.identity(policy, &by);
@@ -383,32 +417,7 @@ pub fn synthesise(
         let texts = write(&drafts)?;
         let mut again = Vec::new();
         let round: Vec<(Open, Option<String>)> = round.into_iter().rev().zip(texts).collect();
-        let items: Vec<Item> = round
-            .iter()
-            .map(|(open, text)| Item {
-                prompt: open.prompt.prompt.clone(),
-                completion: text.clone().unwrap_or_default(),
-            })
-            .collect();
-        let (mut questions, mut places) = (Vec::new(), Vec::new());
-        for (i, ((open, text), item)) in round.iter().zip(&items).enumerate() {
-            if text.as_ref().is_some_and(|text| !text.trim().is_empty()) {
-                for proposition in open.wanted.asked(policy, open.response) {
-                    questions.push(Question { item, proposition });
-                    places.push((i, proposition));
-                }
-            }
-        }
-        let mut answers: Vec<BTreeMap<usize, Option<f64>>> = vec![BTreeMap::new(); round.len()];
-        grader.grade(policy, &questions, &mut |question, verdict| {
-            let (i, proposition) = places[question];
-            let p = match verdict {
-                Verdict::Probability { yes, .. } => Some(yes),
-                Verdict::Missing { .. } => None,
-            };
-            answers[i].insert(proposition, p);
-            Ok(())
-        })?;
+        let answers = graded(policy, &round, grader)?;
         for ((mut open, text), answers) in round.into_iter().zip(answers) {
             made.texts += usize::from(text.is_some());
             open.tried += 1;
@@ -443,7 +452,9 @@ pub fn synthesise(
         }
         again.reverse();
         queue.append(&mut again);
-        progress(&made)?;
+        if !progress(&made) {
+            break;
+        }
     }
     Ok(made)
 }
@@ -461,12 +472,13 @@ pub fn write_drafts(
         let prompt = if model.can_chat() {
             model.chat(&draft.messages)?
         } else {
-            let text: String =
-                draft.messages.iter().map(|message| format!("{}\n\nASSISTANT:", message.content)).collect();
+            let said = draft.messages.iter().map(|message| message.content.as_str());
+            let text = said.chain(["ASSISTANT:"]).collect::<Vec<_>>().join("\n\n");
             model.raw(&text)?
         };
         if prompt.len() + max_tokens <= model.decoder.config().context {
-            let request = Request { prompt, max_tokens, sampling, seed: draft.seed, stops: Vec::new() };
+            let request =
+                Request { prompt, max_tokens, sampling, seed: draft.seed, stops: Vec::new(), constraint: None };
             places.insert(writer.add(request)?, i);
             texts[i] = Some(String::new());
         }
@@ -548,8 +560,10 @@ impl Journal {
         if let Err(error) = log.file.write_all(&line).and_then(|()| log.file.sync_data()) {
             // The error that matters is the first one; what is left of the line is cut off when the file is next opened.
             let _ = log.cut();
-            let what =
-                format!("{error}; {} completions are whole, and the same command goes on from there", self.rows.len());
+            let what = format!(
+                "{error}; {} completions are finished, and the same command goes on from there",
+                self.rows.len()
+            );
             return Err(std::io::Error::new(error.kind(), what).into());
         }
         log.length += line.len() as u64;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use tony_random::Stream;
 
 use super::http::Problem;
-use crate::{Message, Model, Request, Sampling};
+use crate::{Constraint, Message, Model, Request, Sampling};
 
 type Result<T> = std::result::Result<T, Problem>;
 
@@ -57,6 +57,8 @@ pub(super) struct Asked {
     sampling: Sampling,
     pub seed: u64,
     stops: Vec<String>,
+    /// What the answer is JSON of.
+    schema: Option<Value>,
     pub stream: bool,
     pub usage: bool,
     /// Whether log-probabilities are told, and of how many of the likeliest.
@@ -91,6 +93,25 @@ impl Fields {
 
     fn flag(&mut self, name: &str) -> Result<bool> {
         Ok(self.read(name, "true or false", Value::as_bool)?.unwrap_or(false))
+    }
+
+    /// The schema of a `response_format` that asks for JSON of one. Another format stays unread.
+    fn schema(&mut self) -> Result<Option<Value>> {
+        if self.0.get("response_format").is_none_or(|format| format["type"] != "json_schema") {
+            return Ok(None);
+        }
+        let mut told = self.take("response_format").unwrap_or_default();
+        let bad = |what| Problem::bad("response_format", "invalid_value", what);
+        let Value::Object(mut told) = told["json_schema"].take() else {
+            return Err(bad("`response_format.json_schema` must be an object".to_owned()));
+        };
+        let schema = told.remove("schema").filter(Value::is_object);
+        let schema = schema.ok_or_else(|| bad("`response_format.json_schema.schema` must be an object".to_owned()))?;
+        // Names for people; and every answer keeps to its schema, asked to be strict or not.
+        match told.keys().find(|key| !["name", "description", "strict"].contains(&key.as_str())) {
+            Some(key) => Err(bad(format!("there is no parameter `response_format.json_schema.{key}`"))),
+            None => Ok(Some(schema)),
+        }
     }
 
     /// Refuse what is left.
@@ -197,6 +218,7 @@ impl Asked {
         let seed =
             fields.read("seed", "a whole number", |value| value.as_i64().map(|seed| seed as u64).or(value.as_u64()))?;
         let stops = fields.read("stop", &format!("a text or a list of up to {} texts", STOPS.0), read_stops)?;
+        let schema = fields.schema()?;
         let stream = fields.flag("stream")?;
         let usage = match fields.take("stream_options") {
             Some(Value::Object(options)) if stream => {
@@ -223,6 +245,7 @@ impl Asked {
             sampling,
             seed: seed.unwrap_or_else(any),
             stops: stops.unwrap_or_default(),
+            schema,
             stream,
             usage,
             logprobs,
@@ -254,6 +277,9 @@ impl Asked {
     pub fn requests(&self, prompts: &[Vec<u32>], model: &Model) -> Result<Vec<Request>> {
         let config = model.decoder.config();
         let name = if matches!(self.prompt, Prompt::Messages(_)) { "messages" } else { "prompt" };
+        let constraint = self.schema.as_ref().map(|schema| Constraint::schema(model, schema)).transpose();
+        let constraint =
+            constraint.map_err(|error| Problem::bad("response_format", "invalid_value", error.to_string()))?;
         let mut requests = Vec::new();
         for prompt in prompts {
             let (context, read) = (config.context, prompt.len());
@@ -282,6 +308,7 @@ impl Asked {
                 sampling: self.sampling,
                 seed: 0,
                 stops: self.stops.clone(),
+                constraint: constraint.clone(),
             }));
         }
         // The first answer is the one that this seed gives elsewhere; those after it have seeds of their own.

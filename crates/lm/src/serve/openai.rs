@@ -54,7 +54,7 @@ struct Served {
 
 /// Serve until `stop` is set and what runs has ended, or its time of grace has. `ready` is told the address. Computes in the thread that calls.
 pub fn serve_model(
-    model: Arc<Model>,
+    model: &Arc<Model>,
     options: &ServeModel,
     stop: &AtomicBool,
     ready: impl FnOnce(SocketAddr),
@@ -86,7 +86,7 @@ pub fn serve_model(
     std::thread::scope(|scope| {
         let http = scope.spawn(|| bound.serve(router, stop));
         let ended = StopAtEnd(stop);
-        engine::run(&model, &receiver, options.parallel, options.memory, &gate.metrics);
+        engine::run(model, &receiver, options.parallel, options.memory, &gate.metrics);
         drop(ended);
         http.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -232,7 +232,7 @@ impl Writing {
     }
 
     /// What [`Self::take`] told of some tokens, as one object.
-    fn logprobs(&self, told: Vec<Value>) -> Value {
+    fn logprobs(&self, told: &[Value]) -> Value {
         if self.asked.logprobs.is_none() {
             return Value::Null;
         }
@@ -300,7 +300,8 @@ fn why(finish: Option<Finish>) -> Value {
     match finish {
         None => Value::Null,
         Some(Finish::Stop) => "stop".into(),
-        Some(Finish::Length) => "length".into(),
+        // The protocol has no other word for an answer that is not complete.
+        Some(Finish::Length | Finish::Stuck) => "length".into(),
     }
 }
 
@@ -321,7 +322,7 @@ async fn whole(mut writing: Writing, mut said: UnboundedReceiver<Said>) -> std::
         }
     }
     let choice = |(i, ((text, told), finish)): (usize, ((String, Vec<Value>), Option<Finish>))| {
-        let mut choice = json!({"index": i, "finish_reason": why(finish), "logprobs": writing.logprobs(told)});
+        let mut choice = json!({"index": i, "finish_reason": why(finish), "logprobs": writing.logprobs(&told)});
         match writing.kind {
             Kind::Chat => choice["message"] = json!({"role": "assistant", "content": text, "refusal": null}),
             Kind::Text => choice["text"] = text.into(),
@@ -366,7 +367,7 @@ fn stream(writing: Writing, said: UnboundedReceiver<Said>) -> Response {
                         if event.text.is_empty() && event.finish.is_none() && told.is_empty() {
                             continue;
                         }
-                        let logprobs = writing.logprobs(told);
+                        let logprobs = writing.logprobs(&told);
                         let mut choice =
                             json!({"index": request, "finish_reason": why(event.finish), "logprobs": logprobs});
                         match writing.kind {

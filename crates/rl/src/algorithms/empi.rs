@@ -23,6 +23,7 @@
 use tony_nn::{Adam, clip_norm};
 use tony_run::{Archive, Metrics, Plan, settings};
 
+use super::LOG_RATIO;
 use crate::actor_critic::{ActorCritic, Constrained, minibatches, standardise};
 use crate::algorithm::{Algorithm, Start, learner_accessors};
 use crate::policy::{Batch, Policy};
@@ -30,8 +31,6 @@ use crate::rollout::Rollout;
 use crate::trust_region::{self, line_search};
 use crate::{Error, Result};
 
-/// Largest logarithm of a ratio in the objective, either way.
-const LOG_RATIO: f32 = 20.0;
 /// Halvings of a step before it is given up.
 const HALVINGS: usize = 10;
 /// Between one coefficient and the next; also how far from its target the divergence must be for a change.
@@ -93,7 +92,7 @@ impl Empi {
         let mut grad = vec![0.0; origin.len()];
         let minibatch = if config.minibatch == 0 { rollout.rows() } else { config.minibatch };
         for pass in 0..config.passes {
-            for index in &minibatches(policy, rollout, minibatch, self.seed, pass) {
+            for index in &minibatches(policy.whole_episodes(), rollout, minibatch, self.seed, pass) {
                 let scale = 1.0 / index.len() as f32;
                 let weight = |row: usize, log_prob: f32| {
                     -scale * penalised_weight(log_prob - rollout.log_prob[row], advantage[row], coefficient as f32)

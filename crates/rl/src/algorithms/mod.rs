@@ -5,10 +5,12 @@ pub mod ddpg;
 pub mod diayn;
 pub mod dqn;
 pub mod empi;
+pub mod grpo;
 pub mod pid_lagrangian;
 pub mod ppo;
 pub mod preqn;
 mod presets;
+pub mod rloo;
 pub mod sac;
 pub mod surprise;
 pub mod td3;
@@ -20,7 +22,7 @@ use tony_run::{Field, Layer, Plan, Settings, nearest};
 
 use crate::actor_critic::{self, Constrained};
 use crate::algorithm::{Algorithm, Start};
-use crate::{Error, Result, constraint, critic, options, train, trust_region};
+use crate::{Error, Result, constraint, critic, grouped, options, train, trust_region};
 use pid_lagrangian::PidLagrangian;
 pub use presets::Preset;
 
@@ -46,10 +48,15 @@ pub struct Entry {
 const ON_POLICY: &[fn() -> Vec<Field>] = &[
     train::Config::fields,
     constraint::Config::fields,
+    actor_critic::Networks::fields,
     actor_critic::Config::fields,
     critic::Config::fields,
     surprise::Config::fields,
 ];
+
+/// Groups of settings that every algorithm without critics has.
+const GROUPED: &[fn() -> Vec<Field>] =
+    &[train::Config::fields, constraint::Config::fields, actor_critic::Networks::fields, grouped::Config::fields];
 
 const PPO: &[fn() -> Vec<Field>] = &[ppo::Config::fields];
 const TRPO: &[fn() -> Vec<Field>] = &[trust_region::Config::fields];
@@ -61,6 +68,8 @@ const TRPO_LAGRANGIAN: &[fn() -> Vec<Field>] = &[trust_region::Config::fields, p
 const OPTIONS: &[fn() -> Vec<Field>] = &[train::Config::fields, options::Config::fields];
 const PATH_DECODER: &[fn() -> Vec<Field>] = &[valor::Config::fields];
 const STATE_DECODER: &[fn() -> Vec<Field>] = &[vic::Config::fields];
+/// Largest logarithm of a ratio of probabilities, either way, where products of many could leave what a number holds.
+const LOG_RATIO: f32 = 20.0;
 /// The key that asks for a bonus.
 const SURPRISE: &str = "surprise";
 
@@ -146,6 +155,8 @@ const ENTRIES: &[Entry] = &[
         groups: &[ON_POLICY, EMPI],
         build: |plan, start| Ok(Box::new(empi::Empi::new(plan, start)?)),
     },
+    rloo::ENTRY,
+    grpo::ENTRY,
     dqn::ENTRY,
     ddpg::ENTRY,
     td3::ENTRY,

@@ -109,7 +109,7 @@ impl Algorithm for Ppo {
 
         let mut grad = vec![0.0; policy.params().len()];
         let mut improve = |pass: usize| {
-            for index in &minibatches(policy, rollout, fit.minibatch, seed, pass) {
+            for index in &minibatches(policy.whole_episodes(), rollout, fit.minibatch, seed, pass) {
                 let selected = Batch { index: Some(index), ..batch };
                 let scale = 1.0 / index.len() as f32;
                 let local = config.per_minibatch.then(|| standardised(&columns[0], index));

@@ -247,6 +247,34 @@ pub(super) const VIC: &[Preset] =
 
 pub(super) const DIAYN: &[Preset] = &[options(&[]), paper(&[OPTIONS_PAPER]), point(&[POINT])];
 
+/// For tasks of short episodes: sixteen groups of four.
+const GROUPS: Values = &[("envs", "8"), ("group", "4"), ("episodes_per_update", "64")];
+
+const fn groups(values: &'static [Values]) -> Preset {
+    Preset { name: "default", summary: "ours, for short episodes and small networks", values }
+}
+
+pub(super) const RLOO: &[Preset] = &[groups(&[GROUPS])];
+
+/// One step a batch of 16 questions; the episode of a language model begins with the question.
+const DEEPSEEKMATH: Values =
+    &[("envs", "1024"), ("group", "64"), ("episodes_per_update", "1024"), ("lr", "1e-6"), ("kl", "0.04")];
+
+pub(super) const GRPO: &[Preset] = &[
+    groups(&[GROUPS, &[("passes", "4")]]),
+    paper(&[DEEPSEEKMATH]),
+    Preset {
+        name: "dr-grpo",
+        summary: "the default without division by deviations and lengths",
+        values: &[GROUPS, &[("passes", "4"), ("deviation", "false"), ("length", "limit")]],
+    },
+    Preset {
+        name: "dapo",
+        summary: "the default, every action counting as much, with DAPO's higher upper limit",
+        values: &[GROUPS, &[("passes", "4"), ("length", "batch"), ("clip.high", "0.28")]],
+    },
+];
+
 /// No settings were published.
 pub(super) const EMPI: &[Preset] = &[Preset {
     name: "default",

@@ -87,6 +87,8 @@ pub struct Reader {
     pub together: bool,
     /// Wants the rows of an episode together, and looks whether they are.
     pub whole: bool,
+    /// Log-probability of every token under the reference, if there is one.
+    pub reference: Option<f32>,
     /// Draws by another forward pass, whose log-probabilities are off by this.
     pub off: f32,
 }
@@ -125,7 +127,7 @@ impl Read {
 
 impl Reader {
     pub fn new() -> Self {
-        Self { params: vec![0.0; TOKENS * KNOWN], keeps: true, together: true, whole: true, off: 0.0 }
+        Self { params: vec![0.0; TOKENS * KNOWN], keeps: true, together: true, whole: true, reference: None, off: 0.0 }
     }
 
     /// Log-probabilities of the next token.
@@ -189,6 +191,7 @@ impl Actor for Reader {
         let log_prob = self.log_probs(&Batch::all(rollout));
         metrics.set("Toy/Off", f64::from(rollout.log_prob[0] - log_prob[0]));
         rollout.log_prob = log_prob;
+        rollout.reference = self.reference.map_or_else(Vec::new, |log_prob| vec![log_prob; rollout.rows()]);
         Ok(())
     }
 

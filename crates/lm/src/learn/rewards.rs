@@ -1,0 +1,193 @@
+//! What an answer is worth: named parts, each a number that can be told from the prompt and the answer alone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use regex::Regex;
+use serde::Deserialize;
+
+use super::Learner;
+use super::supervised::{reward, reward_head};
+use crate::{Error, Message, Result, find_model};
+use tony_deep::decoder::Sequence;
+
+/// A part of a reward, or a cost, as a task file names it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// How it is told.
+    pub kind: Kind,
+    /// What it is multiplied by.
+    #[serde(default = "one")]
+    pub weight: f64,
+    /// The expression of [`Kind::Pattern`], where a prompt has none of its own.
+    pub pattern: Option<String>,
+    /// The run folder of [`Kind::Model`].
+    pub run: Option<String>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// How a part is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// 1 where the answer, without space around it, is the prompt's `answer`.
+    Match,
+    /// 1 where the last number in the answer is the prompt's `answer`.
+    Number,
+    /// 1 where a regular expression matches: the prompt's `pattern`, or the part's.
+    Pattern,
+    /// 1 where the answer is JSON.
+    Json,
+    /// Tokens of the answer.
+    Length,
+    /// What a reward model says.
+    Model,
+}
+
+/// What parts need to know of a prompt.
+#[derive(Clone, Debug, Default)]
+pub struct Truth {
+    /// The right answer.
+    pub answer: Option<String>,
+    /// What the answer matches.
+    pub pattern: Option<Regex>,
+}
+
+/// A part that is ready.
+#[derive(Debug)]
+pub struct Reward {
+    /// Its name.
+    pub name: String,
+    /// What it is multiplied by.
+    pub weight: f64,
+    kind: Kind,
+    pattern: Option<Regex>,
+    model: Option<(Learner, Vec<f32>)>,
+}
+
+/// An answer to be judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The conversation up to it.
+    pub prompt: &'a [Message],
+    /// What is known to be right.
+    pub truth: &'a Truth,
+    /// What was said.
+    pub text: &'a str,
+    /// Tokens of what was said.
+    pub tokens: usize,
+}
+
+impl Reward {
+    /// All parts of a table of a task file, in the order of their names.
+    pub fn all(path: &Path, parts: BTreeMap<String, Named>) -> Result<Vec<Self>> {
+        parts.into_iter().map(|(name, part)| Self::new(path, name, &part)).collect()
+    }
+
+    fn new(path: &Path, name: String, part: &Named) -> Result<Self> {
+        let bad = |what: String| Error::Task { path: path.to_owned(), what: format!("`{name}` {what}") };
+        let pattern = part.pattern.as_deref().map(expression).transpose().map_err(&bad)?;
+        let model = match (part.kind, &part.run) {
+            (Kind::Model, Some(run)) => {
+                let run = find_model(run)?;
+                let learner = Learner::of_run(&run)?;
+                let head = reward_head(&run)?;
+                Some((learner, head))
+            }
+            (Kind::Model, None) => {
+                return Err(bad("is of a model and lacks `run`, the folder of a reward model".to_owned()));
+            }
+            (_, Some(_)) => return Err(bad("has a `run` that nothing reads".to_owned())),
+            (_, None) => None,
+        };
+        Ok(Self { weight: part.weight, kind: part.kind, pattern, model, name })
+    }
+
+    /// Whether it can judge the answers to a prompt of which this is known; else what is lacking.
+    pub fn needs(&self, truth: &Truth) -> std::result::Result<(), String> {
+        let lacks = |what: &str| Err(format!("`{}` needs the prompt's `{what}`", self.name));
+        match self.kind {
+            Kind::Match | Kind::Number if truth.answer.is_none() => lacks("answer"),
+            Kind::Pattern if truth.pattern.is_none() && self.pattern.is_none() => lacks("pattern"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The part, not yet weighted.
+    pub fn of(&self, answer: Answer) -> Result<f64> {
+        let Answer { truth, text, .. } = answer;
+        let expected = truth.answer.as_deref().unwrap_or_default().trim();
+        let is = |holds: bool| f64::from(u8::from(holds));
+        Ok(match self.kind {
+            Kind::Match => is(text.trim() == expected),
+            Kind::Number => is(last_number(text).is_some_and(|number| Some(number) == last_number(expected))),
+            Kind::Pattern => is(truth.pattern.as_ref().or(self.pattern.as_ref()).is_some_and(|p| p.is_match(text))),
+            Kind::Json => is(serde_json::from_str::<serde::de::IgnoredAny>(text.trim()).is_ok()),
+            Kind::Length => answer.tokens as f64,
+            Kind::Model => match &self.model {
+                Some((learner, head)) => {
+                    let tokens = learner.answer(answer.prompt, text)?.tokens;
+                    let last = Sequence { tokens: &tokens, from: tokens.len() - 1 };
+                    reward(head, &learner.network.states(&learner.params, &[last])?)
+                }
+                None => 0.0,
+            },
+        })
+    }
+}
+
+/// A regular expression, which is bounded in size; matching takes time that is linear in the text.
+pub fn expression(pattern: &str) -> std::result::Result<Regex, String> {
+    regex::RegexBuilder::new(pattern)
+        .size_limit(1 << 20)
+        .build()
+        .map_err(|error| format!("has a `pattern` that is no regular expression: {error}"))
+}
+
+/// The last decimal number in a text, thousands separated by commas or not.
+fn last_number(text: &str) -> Option<f64> {
+    let of_number = |c: char| c.is_ascii_digit() || c == '.' || c == ',' || c == '-';
+    let mut words = text.split(|c: char| !of_number(c)).filter(|word| word.contains(|c: char| c.is_ascii_digit()));
+    let word = words.next_back()?.trim_end_matches(['.', ',', '-']).replace(',', "");
+    let start = word.rfind('-').unwrap_or(0);
+    word[start..].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(kind: Kind, pattern: Option<&str>) -> Reward {
+        let named = Named { kind, weight: 1.0, pattern: pattern.map(str::to_owned), run: None };
+        Reward::new(Path::new("task.toml"), "part".to_owned(), &named).unwrap()
+    }
+
+    #[test]
+    fn parts_tell_right_from_wrong() {
+        let truth = Truth { answer: Some("1,234".to_owned()), pattern: None };
+        let of = |kind, pattern, text: &str| {
+            part(kind, pattern).of(Answer { prompt: &[], truth: &truth, text, tokens: 7 }).unwrap()
+        };
+        assert_eq!((of(Kind::Match, None, " 1,234\n"), of(Kind::Match, None, "1234")), (1.0, 0.0));
+        assert_eq!(of(Kind::Number, None, "First 2, so it is 1234."), 1.0);
+        assert_eq!(of(Kind::Number, None, "1234, no: 5"), 0.0);
+        assert_eq!(of(Kind::Number, None, "none"), 0.0);
+        assert_eq!(of(Kind::Number, None, "-1234"), 0.0);
+        assert_eq!((of(Kind::Pattern, Some("^a+$"), "aaa"), of(Kind::Pattern, Some("^a+$"), "aab")), (1.0, 0.0));
+        assert_eq!((of(Kind::Json, None, "{\"a\": [1]}"), of(Kind::Json, None, "{a}")), (1.0, 0.0));
+        assert_eq!(of(Kind::Length, None, "any"), 7.0);
+    }
+
+    #[test]
+    fn what_a_part_lacks_is_said() {
+        let lacking = part(Kind::Match, None).needs(&Truth::default()).unwrap_err();
+        assert_eq!(lacking, "`part` needs the prompt's `answer`");
+        let named = Named { kind: Kind::Pattern, weight: 1.0, pattern: Some("(".to_owned()), run: None };
+        let error = Reward::new(Path::new("task.toml"), "part".to_owned(), &named).unwrap_err().to_string();
+        assert!(error.contains("no regular expression") && error.contains("task.toml"), "{error}");
+    }
+}
