@@ -175,7 +175,7 @@ fn answer(model: &Model, request: Request, common: Common) -> Result<Code> {
         console::print("")?;
         if constrained && finish != Some(Finish::Stop) {
             let how = finish.map_or("", Finish::name);
-            console::note(&format!("warning: the answer is not complete ({how}): --max-tokens may be too few"));
+            console::note(format!("warning: the answer is not complete ({how}): --max-tokens may be too few"));
         }
         return Ok(Code::Done);
     }

@@ -199,8 +199,7 @@ fn a_schema_may_refer_to_itself() {
 /// A real vocabulary of 49,152 tokens: valid JSON, and how long a form takes.
 #[test]
 fn smollm2_answers_in_json() {
-    let environment = tony_fetch::Environment::of_process();
-    let path = match MODELS[0].file.locate(&environment, false, false, &mut |line| println!("{line}")) {
+    let path = match MODELS[0].fetch(false, false, &mut |line| println!("{line}")) {
         Ok(path) => path,
         Err(error) => {
             println!("skipped: {error}");

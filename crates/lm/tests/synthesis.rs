@@ -83,7 +83,11 @@ fn obedient(drafts: &[Draft]) -> Vec<Option<String>> {
         let told = &draft.messages[0].content;
         let traits: Vec<&str> =
             words.iter().filter(|(told_by, _)| told.contains(told_by)).map(|(_, name)| *name).collect();
-        Some(if draft.seed % 3 == 0 { format!("{} {}", traits.join(" "), draft.seed) } else { "nothing".to_owned() })
+        Some(if draft.seed.is_multiple_of(3) {
+            format!("{} {}", traits.join(" "), draft.seed)
+        } else {
+            "nothing".to_owned()
+        })
     };
     drafts.iter().map(text).collect()
 }

@@ -206,7 +206,13 @@ impl ActorCritic {
     /// Advantages and targets of a batch. The only randomness is in the batch.
     pub fn estimate<'a>(&self, rollout: &'a Rollout) -> Estimates<'a> {
         let c = &self.config;
-        let (features, last) = (self.policy.features(&rollout.obs), self.policy.features(&rollout.final_obs));
+        let features = self.policy.features(&rollout.obs);
+        // Where nothing is bootstrapped, nobody need look: a large policy's features are dear.
+        let last = if rollout.ends.iter().all(|end| end.terminated) {
+            Cow::Owned(vec![0.0; rollout.ends.len() * self.policy.feature_len()])
+        } else {
+            self.policy.features(&rollout.final_obs)
+        };
         let mut targets = Vec::with_capacity(self.critics.len());
         let mut explained = Vec::with_capacity(self.critics.len());
         let mut columns = Vec::with_capacity(self.critics.len());

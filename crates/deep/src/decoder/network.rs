@@ -274,15 +274,25 @@ impl Network {
     /// # Panics
     /// If `params` is not of [`Network::num_params`] numbers, a token is not in the vocabulary, or a sequence counts from 0 on.
     pub fn scores(&self, params: &[f32], sequences: &[Sequence]) -> Result<Vec<Scored>> {
+        Ok(self.read(params, sequences)?.0)
+    }
+
+    /// As [`Network::scores`], with what the last layer made of the token before each that counts, which it was told from: rows of
+    /// [`Config::width`] numbers.
+    ///
+    /// # Panics
+    /// As [`Network::scores`].
+    pub fn read(&self, params: &[f32], sequences: &[Sequence]) -> Result<(Vec<Scored>, Vec<f32>)> {
         let leaves = self.leaves(params);
         let of = |sequence: &Sequence| {
             let states = self.states_of(&leaves, sequence.tokens, sequence.from - 1..sequence.tokens.len() - 1)?;
             let mut scored = Vec::with_capacity(sequence.len());
             self.head(&leaves, &states, &sequence.tokens[sequence.from..], None, &mut scored)?;
-            Ok(scored)
+            Ok((scored, numbers(states)?))
         };
-        let each: Vec<Vec<Scored>> = sequences.par_iter().map(of).collect::<Result<_>>()?;
-        Ok(each.concat())
+        let each: Vec<(Vec<Scored>, Vec<f32>)> = sequences.par_iter().map(of).collect::<Result<_>>()?;
+        let (scored, states): (Vec<_>, Vec<_>) = each.into_iter().unzip();
+        Ok((scored.concat(), states.concat()))
     }
 
     /// What the last layer makes of the tokens from `from` on, after the last norm: rows of [`Config::width`] numbers, sequence by sequence.

@@ -41,6 +41,17 @@ pub struct LanguagePolicy {
     width: usize,
     /// What acts, with the parameters as they were when it was made.
     sampler: Mutex<Option<Arc<Decoder>>>,
+    /// What was made of the last batch with the parameters as they are.
+    read: Mutex<Option<Arc<Reading>>>,
+}
+
+/// What a forward pass made of texts.
+#[derive(Debug)]
+struct Reading {
+    texts: Texts,
+    scored: Vec<Scored>,
+    /// Of each token that was chosen, what the last layer made of the text before it.
+    states: Vec<f32>,
 }
 
 /// What was kept of a text, so that each step reads one token.
@@ -50,7 +61,7 @@ struct Read {
 }
 
 /// Sequences of a batch of rows, each a text so far: rows that go on from each other are of one sequence.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Texts {
     tokens: Vec<Vec<u32>>,
     from: Vec<usize>,
@@ -94,6 +105,15 @@ impl Texts {
         texts
     }
 
+    /// Whether these are the texts `seen`, each with one more token chosen.
+    fn begin_as(&self, seen: &Self) -> bool {
+        let same =
+            |(mine, seen): (&Vec<u32>, &Vec<u32>)| mine.split_last().is_some_and(|(_, begin)| begin == &seen[..]);
+        self.first == seen.first
+            && self.from.iter().zip(&seen.from).all(|(mine, seen)| *mine == seen + 1)
+            && self.tokens.iter().zip(&seen.tokens).all(same)
+    }
+
     fn begin(&mut self, obs: &[f32], row: usize) {
         self.tokens.push(tokens_of(obs).collect());
         self.from.push(obs[0] as usize);
@@ -114,15 +134,41 @@ impl Texts {
 impl LanguagePolicy {
     /// Around a model that has not learned yet, for observations of `width` numbers.
     pub fn new(learner: Learner, config: &Config, width: usize) -> Self {
-        Self { reference: learner.params.clone(), learner, kl: config.kl, width, sampler: Mutex::default() }
+        Self {
+            reference: learner.params.clone(),
+            learner,
+            kl: config.kl,
+            width,
+            sampler: Mutex::default(),
+            read: Mutex::default(),
+        }
     }
 
-    /// Log-probabilities and entropies of a batch's tokens; what cannot be computed is no number, which whoever learns from it refuses.
-    fn scored(&self, params: &[f32], batch: &Batch) -> Vec<Scored> {
+    /// What the model as it is makes of a batch's tokens: computed once for all who ask. What cannot be computed is no number, which whoever
+    /// learns from it refuses.
+    fn read(&self, batch: &Batch) -> Arc<Reading> {
         let texts = Texts::chosen(batch, self.width);
-        let rows = batch.index.map_or(batch.act.len(), <[u32]>::len);
-        let failed = Scored { log_prob: f32::NAN, entropy: f32::NAN };
-        self.learner.network.scores(params, &texts.sequences()).unwrap_or_else(|_| vec![failed; rows])
+        let mut last = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(read) = last.as_ref().filter(|read| read.texts == texts) {
+            return read.clone();
+        }
+        let (scored, states) = self.compute(&self.learner.params, &texts);
+        let read = Arc::new(Reading { texts, scored, states });
+        *last = Some(read.clone());
+        read
+    }
+
+    fn compute(&self, params: &[f32], texts: &Texts) -> (Vec<Scored>, Vec<f32>) {
+        self.learner.network.read(params, &texts.sequences()).unwrap_or_else(|_| {
+            let rows = texts.sequences().iter().map(Sequence::len).sum();
+            let failed = Scored { log_prob: f32::NAN, entropy: f32::NAN };
+            (vec![failed; rows], vec![f32::NAN; rows * self.learner.network.config().width])
+        })
+    }
+
+    /// The parameters are other ones now.
+    fn forget(&mut self) {
+        (self.sampler, self.read) = (Mutex::default(), Mutex::default());
     }
 
     /// What acts, made anew after the parameters changed; none where they make no model.
@@ -192,13 +238,14 @@ impl Actor for LanguagePolicy {
 
     fn settle(&self, rollout: &mut Rollout, metrics: &mut Metrics) -> tony_rl::Result<()> {
         let rows = rollout.rows() as f64;
-        let scored = self.scored(&self.learner.params, &Batch::all(rollout));
+        let read = self.read(&Batch::all(rollout));
+        let scored = &read.scored;
         let gaps = scored.iter().zip(&rollout.log_prob).map(|(now, drawn)| f64::from((now.log_prob - drawn).abs()));
         metrics.set("Train/SamplerGap", gaps.sum::<f64>() / rows);
         rollout.log_prob = scored.iter().map(|scored| scored.log_prob).collect();
-        let reference = self.scored(&self.reference, &Batch::all(rollout));
+        let (reference, _) = self.compute(&self.reference, &read.texts);
         let mut sum = 0.0;
-        for ((reward, now), then) in rollout.reward.iter_mut().zip(&scored).zip(&reference) {
+        for ((reward, now), then) in rollout.reward.iter_mut().zip(scored).zip(&reference) {
             let distance = f64::from(now.log_prob - then.log_prob);
             sum += distance;
             *reward -= (self.kl * distance) as f32;
@@ -215,14 +262,14 @@ impl Actor for LanguagePolicy {
     }
 
     fn load(&mut self, archive: &Archive) -> tony_rl::Result<()> {
-        self.sampler = Mutex::default();
+        self.forget();
         self.learner.load(archive).map_err(other)
     }
 }
 
 impl Policy for LanguagePolicy {
     fn log_probs(&self, batch: &Batch) -> Vec<f32> {
-        self.scored(&self.learner.params, batch).iter().map(|scored| scored.log_prob).collect()
+        self.read(batch).scored.iter().map(|scored| scored.log_prob).collect()
     }
 
     fn gradient(&mut self, batch: &Batch, weight: &Weight, entropy: f32, grad: &mut [f32]) {
@@ -260,7 +307,7 @@ impl Policy for LanguagePolicy {
     }
 
     fn entropy(&self, batch: &Batch) -> f64 {
-        let scored = self.scored(&self.learner.params, batch);
+        let scored = &self.read(batch).scored;
         scored.iter().map(|scored| f64::from(scored.entropy)).sum::<f64>() / scored.len().max(1) as f64
     }
 
@@ -269,12 +316,16 @@ impl Policy for LanguagePolicy {
     }
 
     fn params_mut(&mut self) -> &mut [f32] {
-        self.sampler = Mutex::default();
+        self.forget();
         &mut self.learner.params
     }
 
     fn features<'a>(&self, obs: &'a [f32]) -> Cow<'a, [f32]> {
         let texts = Texts::seen(obs, self.width);
+        let last = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(read) = last.filter(|read| read.texts.begin_as(&texts)) {
+            return Cow::Owned(read.states.clone());
+        }
         let states = self.learner.network.states(&self.learner.params, &texts.sequences());
         Cow::Owned(states.unwrap_or_else(|_| vec![f32::NAN; obs.len() / self.width * self.feature_len()]))
     }
