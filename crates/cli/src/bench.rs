@@ -20,7 +20,7 @@ use crate::{Common, console, world};
 /// Measure speeds.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tony bench env SafetyPointGoal1\n  tony bench env HalfCheetah --threads 2 --seconds 10 --json\n  tony bench train cpo SafetyPointGoal1\n  tony bench model smollm2-135m --batch 16"
+    after_help = "Examples:\n  tony bench env SafetyPointGoal1\n  tony bench env HalfCheetah --threads 2 --seconds 10 --json\n  tony bench train cpo SafetyPointGoal1\n  tony bench model smollm2-135m --batch 16\n  tony bench serve smollm2-135m"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -61,6 +61,24 @@ enum What {
         /// How exactly is computed.
         #[arg(long, value_enum, default_value_t)]
         precision: crate::generate::Precision,
+        /// Worker threads [default: all cores].
+        #[arg(long, value_name = "N")]
+        threads: Option<NonZeroUsize>,
+    },
+    /// Clients that ask a server in this process: requests a second, and how long one waits; then four times more clients than it has places.
+    #[cfg(feature = "lm")]
+    Serve {
+        /// A GGUF file, a Hugging Face folder, or a name from `tony doctor`.
+        model: String,
+        /// Clients at a time.
+        #[arg(long, value_name = "N,N,..", value_delimiter = ',', default_values = ["1", "8", "32"])]
+        clients: Vec<NonZeroUsize>,
+        /// Requests of each round; at least one a client.
+        #[arg(long, value_name = "N", default_value = "64")]
+        requests: NonZeroUsize,
+        /// Most tokens of an answer.
+        #[arg(long, value_name = "N", default_value = "32")]
+        max_tokens: NonZeroUsize,
         /// Worker threads [default: all cores].
         #[arg(long, value_name = "N")]
         threads: Option<NonZeroUsize>,
@@ -117,6 +135,14 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             let path = tony_lm::find_model(model)?;
             world::with_threads(*threads, |threads| {
                 bench_model(&path, [prefill, decode, batch].map(|n| n.get()), *precision, threads, common)
+            })
+        }
+        #[cfg(feature = "lm")]
+        What::Serve { model, clients, requests, max_tokens, threads } => {
+            let path = tony_lm::find_model(model)?;
+            let clients: Vec<usize> = clients.iter().map(|clients| clients.get()).collect();
+            world::with_threads(*threads, |threads| {
+                crate::bench_serve::run(&path, &clients, requests.get(), max_tokens.get(), threads, common)
             })
         }
         #[cfg(feature = "lm")]

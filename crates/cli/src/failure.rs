@@ -204,6 +204,7 @@ impl From<tony_lm::Error> for Failure {
             Error::Weights { .. } => Self::from_text("bad_weights", Code::Usage, &error.to_string()),
             Error::Patterns { .. } => Self::from_text("bad_patterns", Code::Usage, &error.to_string()),
             Error::Data { .. } => Self::from_text("bad_data", Code::Usage, &error.to_string()),
+            Error::Endpoint { .. } => Self::from_text("endpoint", Code::Failed, &error.to_string()),
             Error::NoTemplate { .. } => Self::from_text("no_template", Code::Usage, &error.to_string()),
             other => Self::from_text("bad_model", Code::Failed, &other.to_string()),
         };

@@ -33,21 +33,8 @@ pub struct Args {
     /// Most tokens to write.
     #[arg(long, value_name = "N", default_value = "256")]
     max_tokens: NonZeroUsize,
-    /// Divides logits before drawing; 0 takes the likeliest token.
-    #[arg(long, value_name = "T", default_value_t = 0.0, allow_negative_numbers = true)]
-    temperature: f32,
-    /// Draw from the N likeliest tokens; 0 for all.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    top_k: usize,
-    /// Draw from the likeliest tokens that together have this probability.
-    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
-    top_p: f32,
-    /// Draw from tokens with this share of the largest probability.
-    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
-    min_p: f32,
-    /// Seed of the draws.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    drawing: Drawing,
     /// A text that ends the answer; may be given several times.
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
@@ -63,6 +50,34 @@ pub struct Args {
     /// Worker threads [default: all cores].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+}
+
+/// How tokens are drawn.
+#[derive(clap::Args)]
+pub struct Drawing {
+    /// Divides logits before drawing; 0 takes the likeliest token.
+    #[arg(long, value_name = "T", default_value_t = 0.0, allow_negative_numbers = true)]
+    temperature: f32,
+    /// Draw from the N likeliest tokens; 0 for all.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    top_k: usize,
+    /// Draw from the likeliest tokens that together have this probability.
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
+    top_p: f32,
+    /// Draw from tokens with this share of the largest probability.
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
+    min_p: f32,
+    /// Seed of the draws.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl Drawing {
+    /// Refused where it is no distribution.
+    pub fn sampling(&self) -> Result<Sampling> {
+        let Self { temperature, top_k, top_p, min_p, .. } = *self;
+        Ok(Sampling { temperature, top_k, top_p, min_p }.check()?)
+    }
 }
 
 /// How exactly a model's products are computed.
@@ -85,7 +100,7 @@ impl From<Precision> for decoder::Precision {
 }
 
 /// The JSON list of messages in a file.
-fn read_messages(path: &Path) -> Result<Vec<Message>> {
+pub fn read_messages(path: &Path) -> Result<Vec<Message>> {
     let bytes = fs_err::read(path).map_err(|error| Failure::usage("no_messages", error))?;
     let bad = |what: String| Failure::usage("bad_messages", what).at(format!("in {}", path.display()));
     let messages: Vec<Message> = serde_json::from_slice(&bytes)
@@ -112,8 +127,7 @@ fn read_schema(path: &Path) -> Result<serde_json::Value> {
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let sampling =
-        Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, min_p: args.min_p }.check()?;
+    let sampling = args.drawing.sampling()?;
     let messages = args.messages.as_deref().map(read_messages).transpose()?;
     let schema = args.json_schema.as_deref().map(read_schema).transpose()?;
     let path = find_model(&args.model)?;
@@ -133,7 +147,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             None if args.choices.is_empty() => None,
             None => Some(Constraint::choices(&model, &args.choices)?),
         };
-        let (max_tokens, seed, stops) = (args.max_tokens.get(), args.seed, args.stop.clone());
+        let (max_tokens, seed, stops) = (args.max_tokens.get(), args.drawing.seed, args.stop.clone());
         let request = Request { prompt, max_tokens, sampling, seed, stops, constraint };
         answer(&model, request, common)
     })

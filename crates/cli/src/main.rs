@@ -2,6 +2,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod bench;
+#[cfg(feature = "lm")]
+mod bench_serve;
+#[cfg(feature = "lm")]
+mod chat;
 mod check;
 mod compare;
 mod completions;
@@ -26,6 +30,8 @@ mod rbr;
 mod report;
 mod reproduce;
 mod resume;
+#[cfg(feature = "lm")]
+mod serve;
 mod signals;
 mod train;
 mod training;
@@ -73,6 +79,10 @@ enum Verb {
     #[cfg(feature = "lm")]
     Generate(generate::Args),
     #[cfg(feature = "lm")]
+    Chat(chat::Args),
+    #[cfg(feature = "lm")]
+    Serve(serve::Args),
+    #[cfg(feature = "lm")]
     Export(export::Args),
     #[cfg(feature = "lm")]
     Rbr(rbr::Args),
@@ -110,6 +120,10 @@ fn run() -> Result<Code> {
         Verb::Reproduce(args) => reproduce::run(&args, common),
         #[cfg(feature = "lm")]
         Verb::Generate(args) => generate::run(&args, common),
+        #[cfg(feature = "lm")]
+        Verb::Chat(args) => chat::run(&args, common),
+        #[cfg(feature = "lm")]
+        Verb::Serve(args) => serve::run(&args, common),
         #[cfg(feature = "lm")]
         Verb::Export(args) => export::run(&args, common),
         #[cfg(feature = "lm")]

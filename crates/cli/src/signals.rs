@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks the trainer to stop after its update, a second SIGINT leaves at once.
+//! SIGINT and SIGTERM: the first asks a training to stop after its update, or a server to end what runs; a second SIGINT leaves at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -15,12 +15,20 @@ use crate::failure::{Code, Result};
 pub struct Stop {
     control: Arc<Control>,
     signal: Arc<AtomicI32>,
+    words: Words,
 }
+
+/// What is told at the first signal, and at a second SIGINT.
+pub type Words = [&'static str; 2];
+
+/// Of a training. Checkpoints appear by rename, so leaving in the middle of anything loses at most the running update.
+pub const TRAINING: Words =
+    ["stopping after this update (Ctrl-C again leaves at once)", "left at once; the newest checkpoint is whole"];
 
 impl Stop {
     /// Listen from now on, in a thread of its own.
-    pub fn install(control: Arc<Control>) -> Result<Self> {
-        let stop = Self { control, signal: Arc::default() };
+    pub fn install(control: Arc<Control>, words: Words) -> Result<Self> {
+        let stop = Self { control, signal: Arc::default(), words };
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
         let listener = stop.clone();
         std::thread::spawn(move || signals.forever().for_each(|signal| listener.ask(signal)));
@@ -32,13 +40,12 @@ impl Stop {
         let first = self.signal.swap(signal, Ordering::Relaxed) == 0;
         self.control.stop.store(true, Ordering::Relaxed);
         if !first && signal == SIGINT {
-            // Checkpoints appear by rename, so leaving in the middle of anything loses at most the running update.
             console::leave_screen();
-            console::note("left at once; the newest checkpoint is whole");
+            console::note(self.words[1]);
             std::process::exit(i32::from(Code::Interrupted as u8));
         }
         if first && !console::on_screen() {
-            console::note("stopping after this update (Ctrl-C again leaves at once)");
+            console::note(self.words[0]);
         }
     }
 

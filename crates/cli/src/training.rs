@@ -17,7 +17,7 @@ use crate::language;
 use crate::panel::Panel;
 use crate::progress::{AGENT, Lines, Progress, channels};
 use crate::report::{self, Evaluation, RunReport};
-use crate::signals::Stop;
+use crate::signals::{Stop, TRAINING};
 use crate::train::number;
 use crate::workload::Trainee;
 use crate::{Common, console};
@@ -51,7 +51,7 @@ pub fn run(mut training: Training, common: Common) -> Result<Code> {
     let total: u64 = number(&training.plan, "steps")?;
     let control = Arc::new(Control::default());
     control.steps.store(training.trainee.steps(), Ordering::Relaxed);
-    let stop = Stop::install(control.clone())?;
+    let stop = Stop::install(control.clone(), TRAINING)?;
     let progress = Arc::new(Progress {
         title: training.title.to_owned(),
         env: training.plan.env.clone(),

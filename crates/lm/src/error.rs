@@ -118,6 +118,16 @@ pub enum Error {
         /// The file or folder.
         path: PathBuf,
     },
+    /// A server that is asked for verdicts gives none any more.
+    #[error("this server cannot be asked: {what}\nat {url}")]
+    Endpoint {
+        /// Its address.
+        url: String,
+        /// What it said.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// A request that cannot be meant.
     #[error("{what}")]
     Invalid {
@@ -137,7 +147,7 @@ impl Error {
                 Some("tony rbr heads --policy FILE --data FILE --encoder minilm --out FILE".to_owned())
             }
             Self::Run(error) => error.hint(),
-            Self::Invalid { hint, .. } => Some(hint.clone()),
+            Self::Invalid { hint, .. } | Self::Endpoint { hint, .. } => Some(hint.clone()),
             Self::NonFiniteStep { .. } => Some("set lr lower, and start a new run".to_owned()),
             _ => None,
         }

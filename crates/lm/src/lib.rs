@@ -19,6 +19,7 @@ pub mod learn;
 mod model;
 pub mod rbr;
 mod sample;
+pub mod serve;
 mod tokenizer;
 mod tokenizer_file;
 mod writer;

@@ -140,6 +140,17 @@ pub fn most_likely(logits: &[f32]) -> u32 {
     best.map_or(0, |best| best.1)
 }
 
+/// The `count` likeliest tokens, likeliest first, with their log-probabilities at temperature 1.
+pub(crate) fn likeliest(logits: &[f32], count: usize) -> Vec<(u32, f64)> {
+    if count == 0 {
+        return Vec::new();
+    }
+    let all = log_sum(logits.iter().map(|x| f64::from(*x)));
+    let mut heap: BinaryHeap<Candidate> = logits.iter().enumerate().map(|(i, x)| Candidate(*x, i as u32)).collect();
+    let taken = (0..count).filter_map(|_| heap.pop());
+    taken.map(|Candidate(logit, token)| (token, f64::from(logit) - all)).collect()
+}
+
 /// Logarithm of the sum of exponentials.
 fn log_sum(x: impl Iterator<Item = f64> + Clone) -> f64 {
     let most = x.clone().fold(f64::NEG_INFINITY, f64::max);

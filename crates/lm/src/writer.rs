@@ -6,6 +6,7 @@ use tony_deep::decoder::{Kept, Piece};
 use tony_random::Stream;
 
 use crate::constrain::{Guide, Next};
+use crate::sample::likeliest;
 use crate::{Choice, Constraint, Error, Model, Result, Sampling};
 
 /// A text to go on with.
@@ -56,6 +57,10 @@ pub struct Event {
     pub choice: Choice,
     /// Logits of all tokens, where the request's first token is drawn.
     pub first_logits: Option<Vec<f32>>,
+    /// The likeliest tokens here and their log-probabilities under the model, as many as [`Writer::show_likeliest`] asked for.
+    pub likeliest: Vec<(u32, f64)>,
+    /// Tokens of the prompt that were not read anew, because an earlier request had begun with them.
+    pub reused: usize,
     /// Text that is now certain; parts of characters and of stop texts are held back.
     pub text: String,
     /// Why this was the last.
@@ -70,12 +75,23 @@ pub struct Writer<'a> {
     waiting: VecDeque<Active>,
     next: u64,
     most: usize,
+    /// What is kept of requests that ended, the one that was of use last at the end.
+    remembered: VecDeque<Remembered>,
+    memory: usize,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    tokens: Vec<u32>,
+    kept: Kept,
 }
 
 #[derive(Debug)]
 struct Active {
     id: u64,
     request: Request,
+    likeliest: usize,
+    reused: usize,
     kept: Kept,
     /// Tokens of the prompt that were read, or all and those written.
     read: usize,
@@ -89,11 +105,34 @@ struct Active {
 
 /// Prompt tokens that a step reads at most: a long prompt does not make others wait for long.
 const PROMPT_STEP: usize = 256;
+/// Tokens that are worth copying what is kept of them, or waiting for another request to read them.
+const WORTH_SHARING: usize = 16;
 
 impl<'a> Writer<'a> {
     /// Nothing to do yet; at most `most` requests are answered at a time, the others wait in order.
     pub fn new(model: &'a Model, most: usize) -> Self {
-        Self { model, active: Vec::new(), waiting: VecDeque::new(), next: 0, most: most.max(1) }
+        Self {
+            model,
+            active: Vec::new(),
+            waiting: VecDeque::new(),
+            next: 0,
+            most: most.max(1),
+            remembered: VecDeque::new(),
+            memory: 0,
+        }
+    }
+
+    /// Requests that begin alike share what is kept of their first tokens: among those that are answered, and with those that ended as far
+    /// as that takes up to `bytes` of memory. No bit of an answer depends on it.
+    #[must_use]
+    pub fn remembering(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
+        self
+    }
+
+    /// Memory of what is kept of requests that ended.
+    pub fn remembered_bytes(&self) -> usize {
+        self.remembered.iter().map(|one| one.kept.bytes()).sum()
     }
 
     /// Requests that are not finished.
@@ -123,6 +162,8 @@ impl<'a> Writer<'a> {
         self.waiting.push_back(Active {
             id,
             kept: self.model.decoder.begin(),
+            likeliest: 0,
+            reused: 0,
             read: 0,
             tokens: request.prompt.clone(),
             written: 0,
@@ -134,19 +175,98 @@ impl<'a> Writer<'a> {
         Ok(id)
     }
 
+    /// Every event of this request is to tell the `count` likeliest tokens.
+    pub fn show_likeliest(&mut self, request: u64, count: usize) {
+        let all = self.active.iter_mut().chain(&mut self.waiting);
+        all.filter(|active| active.id == request).for_each(|active| active.likeliest = count);
+    }
+
     /// Give up a request.
     pub fn cancel(&mut self, request: u64) {
-        self.active.retain(|active| active.id != request);
         self.waiting.retain(|active| active.id != request);
+        self.end(&|active| active.id == request);
+    }
+
+    /// Give up all requests that have been begun, as must be done after [`Writer::step`] failed. Returns which.
+    pub fn give_up(&mut self) -> Vec<u64> {
+        self.active.drain(..).map(|active| active.id).collect()
+    }
+
+    /// Take those out that have ended, and remember what is kept of them.
+    fn end(&mut self, ended: &dyn Fn(&Active) -> bool) {
+        let (gone, stay) = std::mem::take(&mut self.active).into_iter().partition(ended);
+        self.active = stay;
+        let gone: Vec<Active> = gone;
+        for active in gone.into_iter().filter(|active| self.memory > 0 && active.read >= WORTH_SHARING) {
+            let (mut tokens, kept) = (active.tokens, active.kept);
+            tokens.truncate(active.read);
+            // One that is a part of another adds nothing.
+            if let Some(whole) = self.remembered.iter().position(|other| other.tokens.starts_with(&tokens)) {
+                let whole = self.remembered.remove(whole);
+                self.remembered.extend(whole);
+            } else {
+                self.remembered.retain(|other| !tokens.starts_with(&other.tokens));
+                self.remembered.push_back(Remembered { tokens, kept });
+            }
+        }
+        while self.remembered_bytes() > self.memory {
+            self.remembered.pop_front();
+        }
+    }
+
+    /// Begin those that wait, in order, where there is room. One whose beginning another is just reading lets those behind it pass: to wait
+    /// is faster than to read the same twice.
+    fn begin(&mut self) {
+        let mut at = 0;
+        while self.active.len() < self.most {
+            let Some(next) = self.waiting.get(at) else { break };
+            if self.memory > 0 && self.is_being_read(&next.tokens) {
+                at += 1;
+            } else if let Some(mut next) = self.waiting.remove(at) {
+                if self.memory > 0 {
+                    self.reuse(&mut next);
+                }
+                self.active.push(next);
+            }
+        }
+    }
+
+    /// Whether there will soon be more to share with than there is now.
+    fn is_being_read(&self, tokens: &[u32]) -> bool {
+        let now = self.sources().map(|(other, _)| shared(other, tokens)).max().unwrap_or(0);
+        let reading = self.active.iter().filter(|active| active.written == 0);
+        let soon = reading.map(|active| shared(&active.tokens, tokens)).max().unwrap_or(0);
+        soon >= now + WORTH_SHARING
+    }
+
+    /// Tokens of which something is kept, and what.
+    fn sources(&self) -> impl Iterator<Item = (&[u32], &Kept)> {
+        let running = self.active.iter().map(|active| (&active.tokens[..active.read], &active.kept));
+        running.chain(self.remembered.iter().map(|one| (&*one.tokens, &one.kept)))
+    }
+
+    /// Start from what is kept of the longest beginning that this request shares with another; its last token is read anew, since what
+    /// follows it is not kept.
+    fn reuse(&mut self, next: &mut Active) {
+        let most = next.tokens.len() - 1;
+        let found = self.sources().map(|(tokens, kept)| (shared(tokens, &next.tokens).min(most), kept));
+        let Some((count, kept)) = found.max_by_key(|(count, _)| *count) else { return };
+        if count < WORTH_SHARING {
+            return;
+        }
+        next.kept = kept.first(count);
+        (next.read, next.reused) = (count, count);
+        let is_source = |one: &Remembered| shared(&one.tokens, &next.tokens) >= count;
+        if let Some(source) = self.remembered.iter().position(is_source) {
+            let source = self.remembered.remove(source);
+            self.remembered.extend(source);
+        }
     }
 
     /// One step for all: a token of each that writes, and some of the prompts of those that read. Fails if the model's logits are not
     /// numbers, as those of damaged weights may be.
     pub fn step(&mut self) -> Result<Vec<Event>> {
-        while self.active.len() < self.most {
-            let Some(next) = self.waiting.pop_front() else { break };
-            self.active.push(next);
-        }
+        self.begin();
         let mut room = PROMPT_STEP;
         let mut pieces = Vec::new();
         let mut drawing = Vec::new();
@@ -173,7 +293,7 @@ impl<'a> Writer<'a> {
             events.push(self.active[i].draw(self.model, logits));
         }
         let ended = |id: u64| events.iter().any(|event| event.request == id && event.finish.is_some());
-        self.active.retain(|active| !ended(active.id));
+        self.end(&|active| ended(active.id));
         Ok(events)
     }
 }
@@ -190,6 +310,7 @@ impl Active {
             None => (sampling.draw(logits, stream), Next::Token),
         };
         let first_logits = (self.written == 0).then(|| logits.to_vec());
+        let likeliest = likeliest(logits, self.likeliest);
         self.tokens.push(choice.token);
         self.written += 1;
         let ended = config.ends.contains(&choice.token);
@@ -204,7 +325,7 @@ impl Active {
         };
         let (text, stopped) = self.release(finish.is_some());
         let finish = if stopped { Some(Finish::Stop) } else { finish };
-        Event { request: self.id, choice, first_logits, text, finish }
+        Event { request: self.id, choice, first_logits, likeliest, reused: self.reused, text, finish }
     }
 
     /// What of the bytes held back is certain: up to a stop text, or to where one, or a character, may have begun; all `at_end`.
@@ -230,6 +351,11 @@ impl Active {
         self.held.drain(..certain);
         (text, false)
     }
+}
+
+/// How many tokens two sequences begin with alike.
+fn shared(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {

@@ -228,6 +228,83 @@ fn an_answer_does_not_depend_on_who_else_is_answered() {
     assert!(drawn(1) == drawn(1) && drawn(1) != drawn(2));
 }
 
+/// What is kept of earlier requests, and of those beside, is used where they begin alike; no answer is another for it.
+#[test]
+fn what_is_kept_of_others_changes_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tiny(folder.path());
+    let beginning = |n: u32| (0..n).map(|t| t * 31 % 256).collect::<Vec<u32>>();
+    let mut requests = Vec::new();
+    // The same prompt, longer and shorter ones, one that parts in the middle, one that has nothing in common.
+    for (i, n) in [40, 40, 40, 50, 20, 41, 12].into_iter().enumerate() {
+        requests.push(request(beginning(n), 12, [0.0, 1.5][i % 2], i as u64));
+    }
+    let mut parted = beginning(45);
+    parted[30] += 1;
+    requests.push(request(parted, 12, 1.5, 7));
+    requests.push(request(vec![9; 40], 12, 1.5, 8));
+    let shown = |events: &[Event]| -> Vec<(u32, u64, u64, String)> {
+        let of = |e: &Event| (e.choice.token, e.choice.logprob.to_bits(), e.choice.sampled.to_bits(), e.text.clone());
+        events.iter().map(of).collect()
+    };
+    let expected: Vec<_> =
+        requests.iter().map(|one| shown(&answers(&model, std::slice::from_ref(one), 1)[0])).collect();
+    // No room for any that ended; room for two; for all.
+    for memory in [1, 80_000, 1 << 30] {
+        for most in [1, 3, 16] {
+            let mut writer = Writer::new(&model, most).remembering(memory);
+            let mut reused = 0;
+            // From the second time on all of it may be there; in the second one is given up in the middle.
+            for round in 0..3 {
+                let mut events: Vec<Vec<Event>> = requests.iter().map(|_| Vec::new()).collect();
+                let ids: Vec<u64> = requests.iter().map(|one| writer.add(one.clone()).unwrap()).collect();
+                while writer.pending() > 0 {
+                    for event in writer.step().unwrap() {
+                        let place = ids.iter().position(|id| *id == event.request).unwrap();
+                        reused += if events[place].is_empty() { event.reused } else { 0 };
+                        events[place].push(event);
+                    }
+                    assert!(writer.remembered_bytes() <= memory, "{} bytes", writer.remembered_bytes());
+                    if round == 1 {
+                        writer.cancel(ids[3]);
+                    }
+                }
+                for (i, (events, expected)) in events.iter().zip(&expected).enumerate() {
+                    let cancelled = round == 1 && i == 3;
+                    assert!(shown(events) == *expected || cancelled, "request {i}, {memory} bytes, {most} at a time");
+                    assert!(events.iter().all(|event| event.reused < requests[i].prompt.len()));
+                }
+            }
+            let alone = memory == 1 && most == 1;
+            assert_eq!(reused == 0, alone, "{memory} bytes, {most} at a time: {reused}");
+            if memory == 1 << 30 {
+                // In the second and third round all but what parts or is short: at least 39 of each 40.
+                assert!(reused > 2 * 6 * 30, "{reused}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_likeliest_tokens_are_told_where_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tiny(folder.path());
+    let mut writer = Writer::new(&model, 2);
+    let told = writer.add(request(vec![1, 2, 3], 3, 0.0, 0)).unwrap();
+    let untold = writer.add(request(vec![1, 2, 3], 3, 0.0, 0)).unwrap();
+    writer.show_likeliest(told, 5);
+    while writer.pending() > 0 {
+        for event in writer.step().unwrap() {
+            if event.request == untold {
+                assert!(event.likeliest.is_empty());
+                continue;
+            }
+            assert_eq!((event.likeliest.len(), event.likeliest[0]), (5, (event.choice.token, event.choice.logprob)));
+            assert!(event.likeliest.windows(2).all(|pair| pair[0].1 >= pair[1].1));
+        }
+    }
+}
+
 #[test]
 fn answers_end_where_they_should_and_characters_come_whole() {
     let folder = tempfile::tempdir().unwrap();

@@ -132,6 +132,13 @@ impl KeyValues {
         self.len = self.len.min(len);
     }
 
+    /// A copy of the first `len` tokens, no larger than it needs to be.
+    #[must_use]
+    pub fn first(&self, len: usize) -> Self {
+        let len = self.len.min(len);
+        self.copied(len, len)
+    }
+
     /// Memory that is held.
     pub fn bytes(&self) -> usize {
         4 * (self.keys.len() + self.values.len())
@@ -142,19 +149,24 @@ impl KeyValues {
         if capacity <= self.capacity {
             return;
         }
-        let capacity = capacity.max(2 * self.capacity).next_multiple_of(4 * WIDTH);
+        *self = self.copied(self.len, capacity.max(2 * self.capacity));
+    }
+
+    /// A copy of the first `len` tokens with room for `capacity`.
+    fn copied(&self, len: usize, capacity: usize) -> Self {
+        let capacity = capacity.next_multiple_of(4 * WIDTH);
         let mut keys = vec![0.0; self.heads * self.size * capacity];
         let mut values = vec![0.0; keys.len()];
-        if self.len > 0 {
+        if len > 0 {
             for (new, old) in keys.chunks_exact_mut(capacity).zip(self.keys.chunks_exact(self.capacity)) {
-                new[..self.len].copy_from_slice(&old[..self.len]);
+                new[..len].copy_from_slice(&old[..len]);
             }
             let old = self.values.chunks_exact(self.capacity * self.size);
             for (new, old) in values.chunks_exact_mut(capacity * self.size).zip(old) {
-                new[..self.len * self.size].copy_from_slice(&old[..self.len * self.size]);
+                new[..len * self.size].copy_from_slice(&old[..len * self.size]);
             }
         }
-        (self.keys, self.values, self.capacity) = (keys, values, capacity);
+        Self { heads: self.heads, size: self.size, len, capacity, keys, values }
     }
 
     /// Keep the next tokens: rows at `stride` whose first `heads * size` numbers are keys, or values.

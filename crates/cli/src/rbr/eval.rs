@@ -35,7 +35,7 @@ pub struct Args {
 const LABELS: &str = "labels";
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let policy = Policy::read(&args.grading.policy)?;
+    let policy = Policy::read(&args.grading.asking.policy)?;
     let read = |path: &Path| -> Result<Vec<Case>> {
         let cases = Case::read(&policy, path)?;
         let place = || format!("in {}", path.display());
@@ -48,15 +48,15 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         }
         Ok(cases)
     };
-    let labels = args.grading.grader == LABELS;
+    let labels = args.grading.asking.grader == LABELS;
     if labels && args.grading.tune.is_some() {
         return Err(Failure::usage("invalid", "labels have no thresholds to tune").hint("leave --tune out"));
     }
     let cases = read(&args.data)?;
     let tuning = args.grading.tuning(&policy)?;
     let others = args.against.as_deref().map(read).transpose()?;
-    world::with_threads(args.grading.threads, |_| {
-        let mut grader = if labels { None } else { Some(args.grading.grader(&policy)?) };
+    world::with_threads(args.grading.asking.threads, |_| {
+        let mut grader = if labels { None } else { Some(args.grading.asking.grader(&policy)?) };
         let thresholds = match &mut grader {
             Some(grader) => args.grading.thresholds(&policy, grader.as_mut(), tuning.as_deref())?,
             None => Vec::new(),

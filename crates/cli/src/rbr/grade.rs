@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let policy = Policy::read(&args.grading.policy)?;
+    let policy = Policy::read(&args.grading.asking.policy)?;
     let mut cases = Case::read(&policy, &args.data)?;
     cases.truncate(args.limit.map_or(usize::MAX, NonZeroUsize::get));
     if cases.is_empty() {
@@ -42,8 +42,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         );
     }
     let tuning = args.grading.tuning(&policy)?;
-    world::with_threads(args.grading.threads, |_| {
-        let mut grader = args.grading.grader(&policy)?;
+    world::with_threads(args.grading.asking.threads, |_| {
+        let mut grader = args.grading.asking.grader(&policy)?;
         let thresholds = args.grading.thresholds(&policy, grader.as_mut(), tuning.as_deref())?;
         let verdicts = grade_all(&policy, grader.as_mut(), &cases, "completions")?;
         if let Some(path) = &args.out {

@@ -6,15 +6,17 @@ mod fit;
 mod grade;
 mod heads;
 mod report;
+mod serve;
 mod synth;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use tony_lm::find_model;
 use tony_lm::rbr::{
-    Aim, Cached, Case, Features, Grader, Heads, HeadsGrader, LocalGrader, PatternGrader, Policy, THRESHOLD, Verdict,
-    Wording, thresholds,
+    Aim, Cached, Case, Endpoint, EndpointGrader, Features, Grader, Heads, HeadsGrader, LocalGrader, PatternGrader,
+    Policy, THRESHOLD, Verdict, Wording, thresholds,
 };
 use tony_run::nearest;
 
@@ -37,6 +39,7 @@ enum What {
     Report(report::Args),
     Synth(synth::Args),
     Heads(heads::Args),
+    Serve(serve::Args),
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
@@ -48,37 +51,59 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         What::Report(args) => report::run(args, common),
         What::Synth(args) => synth::run(args, common),
         What::Heads(args) => heads::run(args, common),
+        What::Serve(args) => serve::run(args, common),
     }
+}
+
+/// Who grades.
+#[derive(clap::Args)]
+struct Asking {
+    /// The policy.
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// `regex`, `regex:FILE`, `heads:FILE`, `lm:MODEL`, a MODEL, or `URL#MODEL`.
+    ///
+    /// `regex` is a built-in set of patterns for the released policy, FILE one of your own: YAML, of each proposition `rules` (a list of
+    /// `{completion: REGEX, request: REGEX, yes: PROBABILITY}`, the first that fits decides) and `otherwise`. Heads are what `tony rbr
+    /// heads` trained. A MODEL is asked yes or no; see `--wording`. `http://127.0.0.1:8000/v1#smollm2-135m` is a model behind a server that
+    /// speaks OpenAI's protocol.
+    #[arg(long, value_name = "G")]
+    grader: String,
+    /// Keep verdicts here and take those that are kept: a grading that was killed goes on.
+    #[arg(long, value_name = "FILE")]
+    cache: Option<PathBuf>,
+    /// How a MODEL is asked: the conversation, then the beginning of the proposition's question (brief) or all of it (full); or the
+    /// policy file's own template after the conversation (released). A server is always asked the last.
+    #[arg(long, value_name = "W", value_enum, default_value = "brief")]
+    wording: AskedIn,
+    /// Environment variable that has the API key of a server.
+    #[arg(long, value_name = "NAME")]
+    api_key_env: Option<String>,
+    /// Calls to a server at a time.
+    #[arg(long, value_name = "N", default_value = "8")]
+    calls: NonZeroUsize,
+    /// Most calls to a server, those in the ledger counted.
+    #[arg(long, value_name = "N")]
+    max_calls: Option<u64>,
+    /// A file to which each call to a server is written: when, how it ended, how many tokens; no texts.
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+    /// Worker threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
 }
 
 /// Who grades, and how verdicts become yes or no.
 #[derive(clap::Args)]
 struct Grading {
-    /// The policy.
-    #[arg(long, value_name = "FILE")]
-    policy: PathBuf,
-    /// `regex`, `regex:FILE`, `heads:FILE`, `lm:MODEL`, or a MODEL.
-    ///
-    /// `regex` is a built-in set of patterns for the released policy, FILE one of your own: YAML, of each proposition `rules` (a list of
-    /// `{completion: REGEX, request: REGEX, yes: PROBABILITY}`, the first that fits decides) and `otherwise`. Heads are what `tony rbr heads` trained. A MODEL is asked yes or no; see `--wording`.
-    #[arg(long, value_name = "G")]
-    grader: String,
+    #[command(flatten)]
+    asking: Asking,
     /// Choose each proposition's threshold on these labelled rows [default: 0.5 for all].
     #[arg(long, value_name = "FILE")]
     tune: Option<PathBuf>,
     /// What thresholds are chosen for.
     #[arg(long, value_name = "AIM", value_enum, default_value = "balanced", requires = "tune")]
     tune_for: TuneFor,
-    /// Keep verdicts here and take those that are kept: a grading that was killed goes on.
-    #[arg(long, value_name = "FILE")]
-    cache: Option<PathBuf>,
-    /// How a MODEL is asked: the conversation, then the beginning of the proposition's question (brief) or all of it (full); or the
-    /// policy file's own template after the conversation (released).
-    #[arg(long, value_name = "W", value_enum, default_value = "brief")]
-    wording: AskedIn,
-    /// Worker threads [default: all cores].
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -114,7 +139,7 @@ impl AskedIn {
 /// Kinds of graders, for the nearest name.
 const KINDS: [&str; 3] = ["regex", "heads", "lm"];
 
-impl Grading {
+impl Asking {
     /// The grader, with its cache.
     fn grader(&self, policy: &Policy) -> Result<Box<dyn Grader>> {
         let grader: Box<dyn Grader> = match self.grader.split_once(':').unwrap_or((&self.grader, "")) {
@@ -122,11 +147,12 @@ impl Grading {
             ("regex", file) => Box::new(PatternGrader::read(Path::new(file), policy)?),
             ("heads", file) => {
                 let (file, heads) = (Path::new(file), Heads::load(Path::new(file))?);
-                let features = Features::open(&tony_lm::find_model(heads.encoder())?)?;
+                let features = Features::open(&find_model(heads.encoder())?)?;
                 Box::new(HeadsGrader::new(file, heads, features)?)
             }
-            ("lm", model) => Box::new(LocalGrader::open(&tony_lm::find_model(model)?, self.wording.wording())?),
-            _ => match tony_lm::find_model(&self.grader) {
+            ("lm", model) => Box::new(LocalGrader::open(&find_model(model)?, self.wording.wording())?),
+            ("http" | "https", _) => Box::new(EndpointGrader::new(self.endpoint()?)?),
+            _ => match find_model(&self.grader) {
                 Ok(path) => Box::new(LocalGrader::open(&path, self.wording.wording())?),
                 Err(tony_lm::Error::UnknownModel { .. }) => return Err(self.unknown()),
                 Err(error) => return Err(error.into()),
@@ -138,10 +164,25 @@ impl Grading {
         })
     }
 
+    fn endpoint(&self) -> Result<Endpoint> {
+        let Some((url, model)) = self.grader.split_once('#').filter(|(_, model)| !model.is_empty()) else {
+            let what = format!("which model of `{}` is to grade?", self.grader);
+            return Err(Failure::usage("unknown_grader", what).hint(format!("--grader {}#MODEL", self.grader)));
+        };
+        Ok(Endpoint {
+            key_variable: self.api_key_env.clone(),
+            concurrency: self.calls.get(),
+            max_calls: self.max_calls,
+            ledger: self.ledger.clone(),
+            ..Endpoint::new(url, model)
+        })
+    }
+
     fn unknown(&self) -> Failure {
         let name = &self.grader;
-        let what =
-            format!("no grader is called `{name}`: graders are regex, regex:FILE, heads:FILE, lm:MODEL, or a MODEL");
+        let what = format!(
+            "no grader is called `{name}`: graders are regex, regex:FILE, heads:FILE, lm:MODEL, a MODEL, or URL#MODEL"
+        );
         let models = tony_lm::MODELS.iter().map(|model| model.name);
         Failure::unknown(
             "unknown_grader",
@@ -151,7 +192,9 @@ impl Grading {
             "tony rbr grade --help",
         )
     }
+}
 
+impl Grading {
     /// The rows to tune on, which must have labels.
     fn tuning(&self, policy: &Policy) -> Result<Option<Vec<Case>>> {
         let Some(path) = &self.tune else { return Ok(None) };

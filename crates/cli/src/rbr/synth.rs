@@ -13,7 +13,7 @@ use tony_run::Control;
 
 use super::{EVERY, Grading};
 use crate::failure::{Code, Failure, Result};
-use crate::signals::Stop;
+use crate::signals::{Stop, Words};
 use crate::{Common, console, world};
 
 /// Completions of known kinds for prompts, written by a model and checked by a grader: what weights are fitted on.
@@ -64,9 +64,12 @@ pub struct Args {
     batch: NonZeroUsize,
 }
 
+const WRITING: Words =
+    ["stopping after the running texts (Ctrl-C again leaves at once)", "left at once; what was made is kept"];
+
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     let sampling = Sampling { temperature: args.temperature, top_p: args.top_p, ..Sampling::default() }.check()?;
-    let policy = Policy::read(&args.grading.policy)?;
+    let policy = Policy::read(&args.grading.asking.policy)?;
     let mut prompts = read_prompts(&args.prompts, &policy)?;
     prompts.truncate(args.limit.map_or(usize::MAX, NonZeroUsize::get));
     if prompts.is_empty() {
@@ -77,10 +80,10 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     let mut journal = Journal::open(&args.out)?;
     let path = tony_lm::find_model(&args.model)?;
     let control = Arc::new(Control::default());
-    let stop = Stop::install(Arc::clone(&control))?;
-    let made = world::with_threads(args.grading.threads, |_| {
+    let stop = Stop::install(Arc::clone(&control), WRITING)?;
+    let made = world::with_threads(args.grading.asking.threads, |_| {
         let model = Model::open(&path)?;
-        let mut grader = args.grading.grader(&policy)?;
+        let mut grader = args.grading.asking.grader(&policy)?;
         let settings = Synthesis {
             model: format!("{}, {} tokens, {sampling:?}", model.hash()?, args.max_tokens),
             seed: args.seed,

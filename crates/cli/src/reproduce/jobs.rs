@@ -9,7 +9,7 @@ use tony_run::{Control, Exit, Manifest, Outcome, RunFolder};
 
 use super::recipe::Planned;
 use crate::failure::{Code, Failure, Result};
-use crate::signals::Stop;
+use crate::signals::{Stop, TRAINING};
 use crate::train::number;
 use crate::workload::Algorithm;
 use crate::{Common, console, world};
@@ -52,7 +52,7 @@ impl Jobs<'_> {
     /// Train whatever is not yet trained. `Some` is how to leave, where a signal asked for it.
     pub fn run(&self) -> Result<Option<Code>> {
         let controls: Vec<Arc<Control>> = self.planned.iter().map(|_| Arc::default()).collect();
-        let stop = Stop::install(Arc::default())?;
+        let stop = Stop::install(Arc::default(), TRAINING)?;
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let failure = Mutex::new(None);
         let work = || {

@@ -71,6 +71,12 @@ impl Kept {
         self.layers.iter_mut().for_each(|layer| layer.truncate(len));
     }
 
+    /// A copy of the first `len` tokens.
+    #[must_use]
+    pub fn first(&self, len: usize) -> Self {
+        Self { layers: self.layers.iter().map(|layer| layer.first(len)).collect() }
+    }
+
     /// Memory that is held.
     pub fn bytes(&self) -> usize {
         self.layers.iter().map(KeyValues::bytes).sum()
