@@ -1,4 +1,4 @@
-//! Tells the program which commit it was built from; without git or its history it does not know. And packs its line numbers.
+//! Tells the program which commit it was built from; without git or its history it does not know. And leaves out the line numbers of others.
 #![allow(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 
 use std::process::Command;
@@ -10,9 +10,9 @@ fn main() {
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| std::path::Path::new(log).exists()) {
         println!("cargo::rerun-if-changed={log}");
     }
-    // Line numbers of all crates are six times the program; packed (harder at `-O2`), all of it is below 60 MB, and a panic still shows them.
+    // Line numbers of all crates are six times the program. A panic says its own, and a backtrace has the names of functions without them.
     if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
-        println!("cargo::rustc-link-arg-bins=-Wl,-O2,--compress-debug-sections=zlib");
+        println!("cargo::rustc-link-arg-bins=-Wl,--strip-debug");
     }
     let packaged = std::env::var("TONY_COMMIT").ok();
     if let Some(commit) = packaged.or_else(|| git(&["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])) {

@@ -196,6 +196,9 @@ impl From<tony_lm::Error> for Failure {
             Error::UnknownModel { ref name, ref nearest, .. } => {
                 return Self::unknown("unknown_model", &error, name, nearest.as_deref(), "tony doctor");
             }
+            Error::UnknownGrader { ref name, ref nearest } => {
+                return Self::unknown("unknown_grader", &error, name, nearest.as_deref(), "tony rbr grade --help");
+            }
             Error::NonFiniteStep { .. } => Self::failed("not_finite", error),
             Error::Invalid { .. } => Self::usage("invalid", error),
             Error::Heads { .. } => Self::from_text("bad_heads", Code::Usage, &error.to_string()),

@@ -12,6 +12,26 @@ use crate::training::Training;
 use crate::workload::Algorithm;
 use crate::{Common, console, list, training, world};
 
+/// What else a verb that trains takes.
+#[derive(Clone, clap::Args)]
+pub struct More {
+    /// Environment steps in all: tokens, of a language model (the same as steps=N).
+    #[arg(long, value_name = "N")]
+    steps: Option<String>,
+    /// Seed of everything that is random (seed=S).
+    #[arg(long, value_name = "S")]
+    seed: Option<String>,
+    /// Worker threads; results do not depend on it [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Run folder to make [default: the next free runs/ALGO-TASK-NNNN].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Show nothing but the end.
+    #[arg(long)]
+    quiet: bool,
+}
+
 /// Train an agent.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -75,6 +95,14 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         let training = Training { folder, trainee, plan, title, before: (0, 0.0), threads, quiet: args.quiet };
         training::run(training, common)
     })
+}
+
+impl Args {
+    /// As if it had been typed: an algorithm, what it is trained on, settings.
+    pub fn typed(algo: &str, env: String, settings: Vec<String>, more: More) -> Self {
+        let More { steps, seed, threads, out, quiet } = more;
+        Self { algo: algo.to_owned(), env, settings, steps, seed, envs: None, threads, out, config: None, quiet }
+    }
 }
 
 /// A whole number of a plan, already checked when the plan was made.

@@ -37,6 +37,16 @@ pub enum Error {
     /// From reinforcement learning.
     #[error(transparent)]
     Rl(#[from] tony_rl::Error),
+    /// No grader is called so.
+    #[error(
+        "no grader is called `{name}`: graders are regex, regex:FILE, heads:FILE, lm:MODEL, a MODEL, or on the command line URL#MODEL"
+    )]
+    UnknownGrader {
+        /// The name.
+        name: String,
+        /// The one that may have been meant.
+        nearest: Option<String>,
+    },
     /// A gradient that is not of numbers.
     #[error(
         "the gradient of step {step} is not finite: the learning rate may be too high, or the model's weights damaged"

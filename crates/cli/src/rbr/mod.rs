@@ -8,17 +8,16 @@ mod heads;
 mod report;
 mod serve;
 mod synth;
+mod train;
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use tony_lm::find_model;
 use tony_lm::rbr::{
-    Aim, Cached, Case, Endpoint, EndpointGrader, Features, Grader, Heads, HeadsGrader, LocalGrader, PatternGrader,
+    Aim, Cached, Case, Endpoint, EndpointGrader, Grader,
     Policy, THRESHOLD, Verdict, Wording, thresholds,
 };
-use tony_run::nearest;
 
 use crate::failure::{Code, Failure, Result};
 use crate::{Common, console};
@@ -40,6 +39,7 @@ enum What {
     Synth(synth::Args),
     Heads(heads::Args),
     Serve(serve::Args),
+    Train(train::Args),
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
@@ -52,6 +52,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         What::Synth(args) => synth::run(args, common),
         What::Heads(args) => heads::run(args, common),
         What::Serve(args) => serve::run(args, common),
+        What::Train(args) => train::run(args, common),
     }
 }
 
@@ -136,27 +137,13 @@ impl AskedIn {
     }
 }
 
-/// Kinds of graders, for the nearest name.
-const KINDS: [&str; 3] = ["regex", "heads", "lm"];
-
 impl Asking {
     /// The grader, with its cache.
     fn grader(&self, policy: &Policy) -> Result<Box<dyn Grader>> {
-        let grader: Box<dyn Grader> = match self.grader.split_once(':').unwrap_or((&self.grader, "")) {
-            ("regex", "") => Box::new(PatternGrader::built_in()?),
-            ("regex", file) => Box::new(PatternGrader::read(Path::new(file), policy)?),
-            ("heads", file) => {
-                let (file, heads) = (Path::new(file), Heads::load(Path::new(file))?);
-                let features = Features::open(&find_model(heads.encoder())?)?;
-                Box::new(HeadsGrader::new(file, heads, features)?)
-            }
-            ("lm", model) => Box::new(LocalGrader::open(&find_model(model)?, self.wording.wording())?),
-            ("http" | "https", _) => Box::new(EndpointGrader::new(self.endpoint()?)?),
-            _ => match find_model(&self.grader) {
-                Ok(path) => Box::new(LocalGrader::open(&path, self.wording.wording())?),
-                Err(tony_lm::Error::UnknownModel { .. }) => return Err(self.unknown()),
-                Err(error) => return Err(error.into()),
-            },
+        let grader: Box<dyn Grader> = if self.grader.starts_with("http://") || self.grader.starts_with("https://") {
+            Box::new(EndpointGrader::new(self.endpoint()?)?)
+        } else {
+            tony_lm::rbr::named(&self.grader, policy, self.wording.wording())?
         };
         Ok(match &self.cache {
             Some(path) => Box::new(Cached::open(grader, path)?),
@@ -176,21 +163,6 @@ impl Asking {
             ledger: self.ledger.clone(),
             ..Endpoint::new(url, model)
         })
-    }
-
-    fn unknown(&self) -> Failure {
-        let name = &self.grader;
-        let what = format!(
-            "no grader is called `{name}`: graders are regex, regex:FILE, heads:FILE, lm:MODEL, a MODEL, or URL#MODEL"
-        );
-        let models = tony_lm::MODELS.iter().map(|model| model.name);
-        Failure::unknown(
-            "unknown_grader",
-            what,
-            name,
-            nearest(name, KINDS.into_iter().chain(models)),
-            "tony rbr grade --help",
-        )
     }
 }
 

@@ -1,15 +1,17 @@
 //! What an answer is worth: named parts, each a number that can be told from the prompt and the answer alone.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use regex::Regex;
 use serde::Deserialize;
+use tony_deep::decoder::Sequence;
 
 use super::Learner;
 use super::supervised::{reward, reward_head};
+use crate::rbr::{Ask, Item, Policy, Rewarder, Weights, Wording, named};
 use crate::{Error, Message, Result, find_model};
-use tony_deep::decoder::Sequence;
 
 /// A part of a reward, or a cost, as a task file names it.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,6 +26,12 @@ pub struct Named {
     pub pattern: Option<String>,
     /// The run folder of [`Kind::Model`].
     pub run: Option<String>,
+    /// The policy of [`Kind::Rules`].
+    pub policy: Option<PathBuf>,
+    /// Its weights, from `tony rbr fit`.
+    pub weights: Option<PathBuf>,
+    /// Who says what is true of an answer.
+    pub grader: Option<String>,
 }
 
 fn one() -> f64 {
@@ -46,6 +54,8 @@ pub enum Kind {
     Length,
     /// What a reward model says.
     Model,
+    /// What the rules of a policy give an answer of the prompt's `response_type`; 0 where it has none.
+    Rules,
 }
 
 /// What parts need to know of a prompt.
@@ -55,6 +65,8 @@ pub struct Truth {
     pub answer: Option<String>,
     /// What the answer matches.
     pub pattern: Option<Regex>,
+    /// The kind of answer that it should be, as a policy names it.
+    pub response_type: Option<String>,
 }
 
 /// A part that is ready.
@@ -66,7 +78,24 @@ pub struct Reward {
     pub weight: f64,
     kind: Kind,
     pattern: Option<Regex>,
-    model: Option<(Learner, Vec<f32>)>,
+    judge: Judge,
+}
+
+/// Who judges, where it is more than a look at the text.
+enum Judge {
+    Nobody,
+    Model(Box<Learner>, Vec<f32>),
+    Rules(Box<Mutex<Rewarder>>),
+}
+
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Nobody => "Nobody",
+            Self::Model(..) => "Model",
+            Self::Rules(_) => "Rules",
+        })
+    }
 }
 
 /// An answer to be judged.
@@ -91,20 +120,34 @@ impl Reward {
     fn new(path: &Path, name: String, part: &Named) -> Result<Self> {
         let bad = |what: String| Error::Task { path: path.to_owned(), what: format!("`{name}` {what}") };
         let pattern = part.pattern.as_deref().map(expression).transpose().map_err(&bad)?;
-        let model = match (part.kind, &part.run) {
-            (Kind::Model, Some(run)) => {
-                let run = find_model(run)?;
-                let learner = Learner::of_run(&run)?;
-                let head = reward_head(&run)?;
-                Some((learner, head))
-            }
-            (Kind::Model, None) => {
-                return Err(bad("is of a model and lacks `run`, the folder of a reward model".to_owned()));
-            }
-            (_, Some(_)) => return Err(bad("has a `run` that nothing reads".to_owned())),
-            (_, None) => None,
+        let unread = match part.kind {
+            Kind::Model => [part.policy.is_some(), part.weights.is_some(), part.grader.is_some()].contains(&true),
+            Kind::Rules => part.run.is_some(),
+            _ => [part.run.is_some(), part.policy.is_some(), part.weights.is_some(), part.grader.is_some()]
+                .contains(&true),
         };
-        Ok(Self { weight: part.weight, kind: part.kind, pattern, model, name })
+        if unread {
+            return Err(bad("has a key that its kind does not read".to_owned()));
+        }
+        let judge = match part.kind {
+            Kind::Model => {
+                let run =
+                    part.run.as_ref().ok_or_else(|| bad("lacks `run`, the folder of a reward model".to_owned()))?;
+                let run = find_model(run)?;
+                Judge::Model(Box::new(Learner::of_run(&run)?), reward_head(&run)?)
+            }
+            Kind::Rules => {
+                let (Some(policy), Some(weights), Some(grader)) = (&part.policy, &part.weights, &part.grader) else {
+                    return Err(bad("lacks `policy`, `weights` or `grader`".to_owned()));
+                };
+                let policy = Policy::read(policy)?;
+                let weights = Weights::read(weights, &policy)?;
+                let grader = named(grader, &policy, Wording::Brief)?;
+                Judge::Rules(Box::new(Mutex::new(Rewarder::new(policy, grader, weights)?)))
+            }
+            _ => Judge::Nobody,
+        };
+        Ok(Self { weight: part.weight, kind: part.kind, pattern, judge, name })
     }
 
     /// Whether it can judge the answers to a prompt of which this is known; else what is lacking.
@@ -113,6 +156,10 @@ impl Reward {
         match self.kind {
             Kind::Match | Kind::Number if truth.answer.is_none() => lacks("answer"),
             Kind::Pattern if truth.pattern.is_none() && self.pattern.is_none() => lacks("pattern"),
+            Kind::Rules => match (&self.judge, &truth.response_type) {
+                (Judge::Rules(rewarder), Some(written)) => lock(rewarder).response_type(written).map(|_| ()),
+                _ => Ok(()),
+            },
             _ => Ok(()),
         }
     }
@@ -128,16 +175,37 @@ impl Reward {
             Kind::Pattern => is(truth.pattern.as_ref().or(self.pattern.as_ref()).is_some_and(|p| p.is_match(text))),
             Kind::Json => is(serde_json::from_str::<serde::de::IgnoredAny>(text.trim()).is_ok()),
             Kind::Length => answer.tokens as f64,
-            Kind::Model => match &self.model {
-                Some((learner, head)) => {
+            Kind::Model | Kind::Rules => match &self.judge {
+                Judge::Nobody => 0.0,
+                Judge::Model(learner, head) => {
                     let tokens = learner.answer(answer.prompt, text)?.tokens;
                     let last = Sequence { tokens: &tokens, from: tokens.len() - 1 };
                     reward(head, &learner.network.states(&learner.params, &[last])?)
                 }
-                None => 0.0,
+                Judge::Rules(rewarder) => {
+                    let mut rewarder = lock(rewarder);
+                    let response = truth.response_type.as_deref().and_then(|r| rewarder.policy().response_type(r));
+                    let ask = Ask {
+                        response: response.map(str::to_owned),
+                        item: Item { prompt: answer.prompt.to_vec(), completion: text.to_owned() },
+                    };
+                    let told = rewarder.rewards(&[ask])?.into_iter().next().unwrap_or_default();
+                    told.reward.ok_or_else(|| Error::Invalid {
+                        what: format!(
+                            "`{}`: the grader says nothing at all of an answer: {:?}",
+                            self.name, told.missing
+                        ),
+                        hint: "mend the grader, then go on with tony resume".to_owned(),
+                    })?
+                }
             },
         })
     }
+}
+
+/// A lock is only poisoned where a grader panicked, and that panic ends the training.
+fn lock(rewarder: &Mutex<Rewarder>) -> MutexGuard<'_, Rewarder> {
+    rewarder.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A regular expression, which is bounded in size; matching takes time that is linear in the text.
@@ -162,13 +230,14 @@ mod tests {
     use super::*;
 
     fn part(kind: Kind, pattern: Option<&str>) -> Reward {
-        let named = Named { kind, weight: 1.0, pattern: pattern.map(str::to_owned), run: None };
+        let pattern = pattern.map(str::to_owned);
+        let named = Named { kind, weight: 1.0, pattern, run: None, policy: None, weights: None, grader: None };
         Reward::new(Path::new("task.toml"), "part".to_owned(), &named).unwrap()
     }
 
     #[test]
     fn parts_tell_right_from_wrong() {
-        let truth = Truth { answer: Some("1,234".to_owned()), pattern: None };
+        let truth = Truth { answer: Some("1,234".to_owned()), ..Truth::default() };
         let of = |kind, pattern, text: &str| {
             part(kind, pattern).of(Answer { prompt: &[], truth: &truth, text, tokens: 7 }).unwrap()
         };
@@ -186,8 +255,12 @@ mod tests {
     fn what_a_part_lacks_is_said() {
         let lacking = part(Kind::Match, None).needs(&Truth::default()).unwrap_err();
         assert_eq!(lacking, "`part` needs the prompt's `answer`");
-        let named = Named { kind: Kind::Pattern, weight: 1.0, pattern: Some("(".to_owned()), run: None };
-        let error = Reward::new(Path::new("task.toml"), "part".to_owned(), &named).unwrap_err().to_string();
+        let named = |text: &str| toml::from_str::<Named>(text).unwrap();
+        let refuse =
+            |text: &str| Reward::new(Path::new("task.toml"), "part".to_owned(), &named(text)).unwrap_err().to_string();
+        assert!(refuse("kind = \"rules\"\ngrader = \"regex\"").contains("lacks `policy`, `weights` or `grader`"));
+        assert!(refuse("kind = \"json\"\nrun = \"x\"").contains("a key that its kind does not read"));
+        let error = refuse("kind = \"pattern\"\npattern = \"(\"");
         assert!(error.contains("no regular expression") && error.contains("task.toml"), "{error}");
     }
 }

@@ -21,7 +21,7 @@ use crate::{Error, Message, Result, Tokenizer, jsonl};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    /// JSONL rows of `prompt`, and of what rewards need: `answer`, `pattern`.
+    /// JSONL rows of `prompt`, and of what rewards need: `answer`, `pattern`, `response_type`.
     prompts: PathBuf,
     /// Most tokens of an answer.
     max_tokens: usize,
@@ -43,6 +43,7 @@ struct Row {
     id: Option<String>,
     answer: Option<String>,
     pattern: Option<String>,
+    response_type: Option<String>,
 }
 
 /// A prompt that is ready.
@@ -109,7 +110,7 @@ impl Task {
             let bad = |what: String| Error::Data { path: source.clone(), line, what };
             let pattern = row.pattern.as_deref().map(expression).transpose();
             let pattern = pattern.map_err(|what| bad(format!("the prompt {what}")))?;
-            let truth = Truth { answer: row.answer, pattern };
+            let truth = Truth { answer: row.answer, pattern, response_type: row.response_type };
             for part in rewards.iter().chain(&costs) {
                 part.needs(&truth).map_err(bad)?;
             }

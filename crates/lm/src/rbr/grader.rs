@@ -1,7 +1,14 @@
 //! Who says whether a proposition is true of a completion.
 
+use std::path::Path;
+
+use tony_run::nearest;
+
+use super::heads::{Features, Heads, HeadsGrader};
+use super::local::{LocalGrader, Wording};
+use super::patterns::PatternGrader;
 use super::policy::Policy;
-use crate::{Message, Result};
+use crate::{Error, MODELS, Message, Result, find_model};
 
 /// A conversation and how it was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +64,7 @@ impl Verdict {
 }
 
 /// Answers questions about completions.
-pub trait Grader {
+pub trait Grader: Send {
     /// Name of the grader, its weights and the wording of its questions: verdicts of equal names may stand for each other.
     fn identity(&self) -> String;
 
@@ -70,4 +77,30 @@ pub trait Grader {
         questions: &[Question],
         each: &mut dyn FnMut(usize, Verdict) -> Result<()>,
     ) -> Result<()>;
+}
+
+/// Kinds of graders, for the nearest name.
+const KINDS: [&str; 3] = ["regex", "heads", "lm"];
+
+/// The grader on this machine that is called so: `regex`, `regex:FILE`, `heads:FILE`, `lm:MODEL`, or a MODEL, which is asked in `wording`.
+pub fn named(name: &str, policy: &Policy, wording: Wording) -> Result<Box<dyn Grader>> {
+    Ok(match name.split_once(':').unwrap_or((name, "")) {
+        ("regex", "") => Box::new(PatternGrader::built_in()?),
+        ("regex", file) => Box::new(PatternGrader::read(Path::new(file), policy)?),
+        ("heads", file) => {
+            let (file, heads) = (Path::new(file), Heads::load(Path::new(file))?);
+            let features = Features::open(&find_model(heads.encoder())?)?;
+            Box::new(HeadsGrader::new(file, heads, features)?)
+        }
+        ("lm", model) => Box::new(LocalGrader::open(&find_model(model)?, wording)?),
+        _ => match find_model(name) {
+            Ok(path) => Box::new(LocalGrader::open(&path, wording)?),
+            Err(Error::UnknownModel { .. }) => {
+                let known = KINDS.into_iter().chain(MODELS.iter().map(|model| model.name));
+                let nearest = nearest(name, known).map(str::to_owned);
+                return Err(Error::UnknownGrader { name: name.to_owned(), nearest });
+            }
+            Err(error) => return Err(error),
+        },
+    })
 }

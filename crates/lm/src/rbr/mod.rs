@@ -26,7 +26,7 @@ pub use classes::{Counts, Row, count};
 pub use comparisons::{Comparisons, Graded};
 pub use endpoint::{Endpoint, EndpointGrader, Spent};
 pub use fit::{AdamW, Feature, Fitted, Fitting, Hinge, Pair, RuleReward, Share, Weights, features, fit, hinge};
-pub use grader::{Grader, Item, Question, Verdict};
+pub use grader::{Grader, Item, Question, Verdict, named};
 pub use heads::{Answer, Features, Head, Heads, HeadsGrader, Training};
 pub use local::{LocalGrader, Wording};
 pub use patterns::PatternGrader;
