@@ -186,6 +186,11 @@ impl RunView {
         Ok(path)
     }
 
+    /// The files of answers that a language model gave in training, as [`Samples`] wrote them, by the names of their updates, sorted.
+    pub fn samples(&self) -> Result<Vec<(String, PathBuf)>> {
+        list(&self.dir.join(SAMPLES), ".jsonl")
+    }
+
     /// The text of `options.json`; none where the run found no options.
     pub fn options(&self) -> Result<Option<String>> {
         match fs_err::read_to_string(self.dir.join(OPTIONS)) {
@@ -211,20 +216,7 @@ impl RunView {
 
     /// Name and path of each recorded episode, sorted by name.
     pub fn episodes(&self) -> Result<Vec<(String, PathBuf)>> {
-        let folder = self.dir.join(EPISODES);
-        if !folder.exists() {
-            return Ok(Vec::new());
-        }
-        let mut episodes = Vec::new();
-        for entry in fs_err::read_dir(folder)? {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".json"));
-            if let Some(name) = name.filter(|name| !name.starts_with('.')) {
-                episodes.push((name.to_owned(), path.clone()));
-            }
-        }
-        episodes.sort();
-        Ok(episodes)
+        list(&self.dir.join(EPISODES), ".json")
     }
 }
 
@@ -629,6 +621,23 @@ fn without_version(env: &str) -> &str {
         Some((name, version)) if !version.is_empty() && version.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => env,
     }
+}
+
+/// Files of a folder that end in `suffix`, by their names without it, sorted; none where there is no folder. Hidden ones are not meant.
+fn list(folder: &Path, suffix: &str) -> Result<Vec<(String, PathBuf)>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(suffix));
+        if let Some(name) = name.filter(|name| !name.starts_with('.')) {
+            files.push((name.to_owned(), path.clone()));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// A name with everything replaced that does not belong into a file's.

@@ -1,10 +1,11 @@
 //! From a run folder to what a report shows.
 
+use super::answers::Batch;
 use super::{Evaluation, Row, RunReport, Saved, Setting};
 use crate::failure::Result;
 use crate::workload::Algorithm;
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tony_env::recording::Recording;
 use tony_run::{Plan, RunState, RunView};
 
@@ -32,6 +33,7 @@ impl RunReport {
             evaluation,
             checkpoints: checkpoints(&run.dir().join("checkpoints"))?,
             episodes: episodes(run)?,
+            answers: answers(run)?,
             options: run.options()?.and_then(|text| serde_json::from_str(&text).ok()),
             ending: ending(run)?,
             algorithm: plan.algorithm,
@@ -58,6 +60,18 @@ fn episodes(run: &RunView) -> Result<Vec<Recording>> {
     let all = run.episodes()?;
     let newest = all.iter().skip(all.len().saturating_sub(EPISODES));
     newest.map(|(_, path)| Ok(Recording::from_json(&fs_err::read_to_string(path)?)?)).collect()
+}
+
+/// The first and the last answers of a language model in training.
+fn answers(run: &RunView) -> Result<Vec<Batch>> {
+    let mut all = run.samples()?;
+    let ends: Vec<_> = all.pop().into_iter().chain(all.into_iter().next()).rev().collect();
+    let read = |(update, path): (String, PathBuf)| {
+        let text = fs_err::read_to_string(path)?;
+        let answers = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        Ok(Batch { update, answers })
+    };
+    ends.into_iter().map(read).collect()
 }
 
 /// Committed checkpoints by name. What is damaged shows as far as it can be read: the reader of checkpoints judges it.

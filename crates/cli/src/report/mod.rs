@@ -10,6 +10,7 @@
 //! - `ranking_report` shows how well rule-based rewards rank completions.
 //! - [`replay_page`] shows recorded episodes alone.
 
+mod answers;
 mod chart;
 mod compare;
 mod divergence;
@@ -68,6 +69,8 @@ pub struct RunReport {
     pub episodes: Vec<Recording>,
     /// What each option does, where the run found options.
     pub options: Option<Traces>,
+    /// The first and the last answers of a language model that are kept.
+    pub answers: Vec<answers::Batch>,
     /// How the run ended, in words; empty while it goes on.
     pub ending: String,
 }

@@ -1,5 +1,6 @@
 //! The report of one run.
 
+use super::answers;
 use super::chart::{Chart, Point, SCRIPT, Series};
 use super::divergence::divergence;
 use super::html::{duration, escape, grouped, number, page, section, table};
@@ -78,6 +79,9 @@ const OTHERS: &[&str] = &[
     "Train/Eps",
     "Train/Accuracy",
     "Train/GradNorm",
+    "Train/GroupsAlike",
+    "Train/SamplerGap",
+    "Train/KLReference",
     "Loss/Q",
     "Value/Q",
     "Diagnose/RowRatio",
@@ -128,6 +132,7 @@ pub fn run_report(input: &RunReport) -> String {
         curves(input),
         divergence(input),
         replay(input),
+        answers::answers(input),
         evaluation(input),
         settings(input),
         provenance(input),

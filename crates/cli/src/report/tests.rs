@@ -1,5 +1,6 @@
 //! Pages of synthetic runs: what they must hold, and that a browser runs their scripts.
 
+use super::answers::Batch;
 use super::*;
 use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,7 @@ fn a_run(algorithm: &str, seed: u64, cost: f64) -> RunReport {
         checkpoints: vec![Saved { name: "0001000000".into(), steps: 1_000_000, updates: 50, policy: "ab12".into() }],
         episodes: vec![from_above(1000), from_the_side(400)],
         options: None,
+        answers: Vec::new(),
         ending: "finished".into(),
     }
 }
@@ -393,6 +395,9 @@ fn every_quantity_that_an_algorithm_logs_is_known() {
             ("option discovery", _) => ("OptionPoint", &["paths=8", "contexts=4", "hidden=8", "lstm=0"]),
             (_, "dqn") => ("probe-action-discrete", &["minibatch=8", "start_steps=10", "hidden=8", "diagnose=true"]),
             ("off-policy", _) => ("probe-action", &["minibatch=8", "start_steps=10", "hidden=8", "diagnose=true"]),
+            ("on-policy without critics", _) => {
+                ("probe-action", &["envs=4", "episodes_per_update=8", "group=4", "hidden=8"])
+            }
             _ => ("probe-two-costs", &["steps_per_update=400", "hidden=8", "surprise=progress"]),
         };
         let mut words = words.to_vec();
@@ -409,4 +414,19 @@ fn every_quantity_that_an_algorithm_logs_is_known() {
         }
     }
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn what_a_model_said_is_shown_with_its_rewards_and_never_as_markup() {
+    let answer = |i: usize| {
+        serde_json::json!({"prompt": format!("p{i}"), "text": format!("<script>alert({i})</script>"), "reward": i,
+            "rewards": {"right<b>": 0.5}, "costs": {"length": 3}})
+    };
+    let batch = |update: &str| Batch { update: update.into(), answers: (0..40).map(answer).collect() };
+    let page =
+        run_report(&RunReport { answers: vec![batch("0000000001"), batch("0000000009")], ..a_run("ppo", 1, 0.0) });
+    assert!(page.contains("Update 1: 40 answers") && page.contains("Update 9: 40 answers"));
+    // The best and the worst are there, what lies between is not.
+    assert!(page.contains("&lt;script&gt;alert(39)") && page.contains("&lt;script&gt;alert(0)"));
+    assert!(!page.contains("<script>alert") && !page.contains("alert(20)") && page.contains("right&lt;b&gt; 0.5"));
 }
