@@ -80,7 +80,7 @@ impl Server {
     /// Send bytes, read to the end of the connection.
     fn raw(&self, bytes: &[u8]) -> Reply {
         let mut connection = TcpStream::connect(&self.address).unwrap();
-        connection.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        connection.set_read_timeout(Some(Duration::from_mins(2))).unwrap();
         // A server that refuses may close before it has read all.
         let _ = connection.write_all(bytes);
         let mut bytes = Vec::new();
@@ -286,23 +286,27 @@ fn json_of_a_schema_is_that_of_generate() {
     assert_eq!(server.chat(short).json()["choices"][0]["finish_reason"], "length");
 }
 
+/// A request with one more field.
+fn with(name: &str, value: Value) -> Value {
+    let mut object = json!({"messages": user("the"), "max_tokens": 2});
+    object[name] = value;
+    object
+}
+
+#[track_caller]
+#[allow(clippy::needless_pass_by_value)] // As it is written where it is called.
+fn refused(reply: Reply, status: u16, param: &str, code: &str, part: &str) {
+    let error = reply.json()["error"].clone();
+    let told = (reply.status, error["param"].as_str().unwrap_or_default(), error["code"].as_str().unwrap_or_default());
+    assert_eq!(told, (status, param, code), "{error}");
+    assert!(error["message"].as_str().unwrap().contains(part), "{error}");
+    assert_eq!(error["type"], "invalid_request_error");
+}
+
 #[test]
 fn what_cannot_be_meant_is_refused_by_name() {
     let place = place();
     let server = Server::start(&place, "serve tiny.gguf");
-    let with = |name: &str, value: Value| {
-        let mut object = json!({"messages": user("the"), "max_tokens": 2});
-        object[name] = value;
-        object
-    };
-    let refused = |reply: Reply, status: u16, param: &str, code: &str, part: &str| {
-        let error = reply.json()["error"].clone();
-        let told =
-            (reply.status, error["param"].as_str().unwrap_or_default(), error["code"].as_str().unwrap_or_default());
-        assert_eq!(told, (status, param, code), "{error}");
-        assert!(error["message"].as_str().unwrap().contains(part), "{error}");
-        assert_eq!(error["type"], "invalid_request_error");
-    };
     for (name, value) in [
         ("temperature", json!(-1)),
         ("temperature", json!("1")),
@@ -372,6 +376,12 @@ fn what_cannot_be_meant_is_refused_by_name() {
     ] {
         assert_eq!(server.chat(with(name, value)).status, 200, "{name}");
     }
+}
+
+#[test]
+fn what_does_not_fit_or_is_no_request_is_refused() {
+    let place = place();
+    let server = Server::start(&place, "serve tiny.gguf");
     // Too long for the model: 64 tokens.
     let long = "a".repeat(80);
     refused(
@@ -458,7 +468,7 @@ fn four_times_too_many_lose_nothing_and_get_nothing_twice() {
             let (server, alone, refused) = (&server, &alone, &refused);
             scope.spawn(move || {
                 let mut ids = Vec::new();
-                for seed in client * EACH..(client + 1) * EACH {
+                for (seed, expected) in alone.iter().enumerate().skip(client * EACH).take(EACH) {
                     loop {
                         let reply = server.chat(body(seed));
                         if reply.status == 429 {
@@ -469,7 +479,7 @@ fn four_times_too_many_lose_nothing_and_get_nothing_twice() {
                             continue;
                         }
                         let object = reply.json();
-                        assert_eq!((reply.status, &object["choices"]), (200, &alone[seed]));
+                        assert_eq!((reply.status, &object["choices"]), (200, expected));
                         ids.push(object["id"].as_str().unwrap().to_owned());
                         break;
                     }
@@ -517,7 +527,7 @@ fn a_damaged_model_is_told_and_the_server_stays() {
     assert_eq!(server.metric("tony_answers_in_work"), 0);
 }
 
-/// A place with SmolLM2, or nothing where it has not been fetched and cannot be.
+/// A place with `SmolLM2`, or nothing where it has not been fetched and cannot be.
 fn smollm2() -> Option<Place> {
     let place = Place::new();
     if place.tony("doctor --fix models").code != 0 {
@@ -725,7 +735,8 @@ fn rewarding() -> Place {
         ] {
             let row = json!({"prompt": format!("{response} {prompt}"), "completion": format!("answer {rank}"), "response_type": response,
                 "rank": rank, "features": features});
-            rows.push_str(&format!("{row}\n"));
+            rows += &row.to_string();
+            rows.push('\n');
         }
     }
     for (file, text) in [("policy.yaml", POLICY), ("patterns.yaml", PATTERNS), ("graded.jsonl", &rows)] {

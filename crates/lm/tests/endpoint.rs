@@ -120,7 +120,7 @@ fn grade(grader: &mut EndpointGrader, items: &[Item]) -> (Vec<Option<Verdict>>, 
     (verdicts, ended)
 }
 
-fn probability(verdict: &Option<Verdict>) -> f64 {
+fn probability(verdict: Option<&Verdict>) -> f64 {
     match verdict {
         Some(Verdict::Probability { yes, .. }) => *yes,
         other => panic!("{other:?}"),
@@ -173,7 +173,7 @@ fn what_may_pass_is_tried_again_and_what_does_not_is_missing() {
     let (verdicts, ended) = grade(&mut grader, &items(3));
     ended.unwrap();
     assert!(clock.elapsed() >= Duration::from_secs(1), "Retry-After was not waited for");
-    assert_eq!(probability(&verdicts[0]), 0.0);
+    assert_eq!(probability(verdicts[0].as_ref()), 0.0);
     let why = |verdict: &Option<Verdict>| match verdict {
         Some(Verdict::Missing { why }) => why.clone(),
         other => panic!("{other:?}"),

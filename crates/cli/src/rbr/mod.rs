@@ -67,7 +67,7 @@ struct Asking {
     /// `regex` is a built-in set of patterns for the released policy, FILE one of your own: YAML, of each proposition `rules` (a list of
     /// `{completion: REGEX, request: REGEX, yes: PROBABILITY}`, the first that fits decides) and `otherwise`. Heads are what `tony rbr
     /// heads` trained. A MODEL is asked yes or no; see `--wording`. `http://127.0.0.1:8000/v1#smollm2-135m` is a model behind a server that
-    /// speaks OpenAI's protocol.
+    /// speaks `OpenAI`'s protocol.
     #[arg(long, value_name = "G")]
     grader: String,
     /// Keep verdicts here and take those that are kept: a grading that was killed goes on.

@@ -278,8 +278,8 @@ impl Asked {
         let config = model.decoder.config();
         let name = if matches!(self.prompt, Prompt::Messages(_)) { "messages" } else { "prompt" };
         let constraint = self.schema.as_ref().map(|schema| Constraint::schema(model, schema)).transpose();
-        let constraint =
-            constraint.map_err(|error| Problem::bad("response_format", "invalid_value", error.to_string()))?;
+        let constraint = constraint
+            .map_err(|error| Problem::bad("response_format", "invalid_value", format!("`response_format`: {error}")))?;
         let mut requests = Vec::new();
         for prompt in prompts {
             let (context, read) = (config.context, prompt.len());
