@@ -15,8 +15,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use tony_lm::rbr::{
-    Aim, Cached, Case, Endpoint, EndpointGrader, Grader,
-    Policy, THRESHOLD, Verdict, Wording, thresholds,
+    Aim, Cached, Case, Endpoint, EndpointGrader, Grader, Policy, THRESHOLD, Verdict, Wording, thresholds,
 };
 
 use crate::failure::{Code, Failure, Result};
