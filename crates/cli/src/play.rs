@@ -47,8 +47,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
 /// The newest policy of a run.
 fn of_run(folder: &Path, args: &Args, common: Common) -> Result<(Vec<Recording>, String, PathBuf)> {
     let (view, loaded) = eval::open(folder)?;
-    if !Algorithm::find(&view.plan().algorithm)?.is_agent() {
-        let what = format!("{} has no episodes to play: no agent was trained in it", folder.display());
+    if !Algorithm::find(&view.plan().algorithm)?.can_be_watched(&view.plan().env) {
+        let what = format!("{} has no episodes to play: what was trained in it has no pictures", folder.display());
         let report = folder.join("report.html");
         return Err(Failure::usage("no_episodes", what).hint(format!("look at {}", report.display())));
     }

@@ -19,7 +19,7 @@ use crate::progress::{AGENT, Lines, Progress, channels};
 use crate::report::{self, Evaluation, RunReport};
 use crate::signals::{Stop, TRAINING};
 use crate::train::number;
-use crate::workload::Trainee;
+use crate::workload::{Algorithm, Trainee};
 use crate::{Common, console};
 
 /// Deterministic episodes at the end of a run, and how many of them are recorded to be looked at.
@@ -206,7 +206,11 @@ fn finish(training: &mut Training, exit: &Exit, progress: &Progress, common: Com
         object: flat(&evaluation),
         about: format!("{} fresh episodes of the deterministic policy", evaluation.episodes),
         rows,
-        next: &["play", "eval"],
+        next: if Algorithm::find(&plan.algorithm)?.can_be_watched(&plan.env) {
+            &["play", "eval"]
+        } else {
+            &["generate", "eval"]
+        },
     })
 }
 

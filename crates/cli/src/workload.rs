@@ -113,9 +113,15 @@ impl Algorithm {
         }
     }
 
-    /// Whether it trains an agent, which can be watched in its environment.
+    /// Whether it trains an agent.
     pub fn is_agent(self) -> bool {
         matches!(self, Self::Agent(_))
+    }
+
+    /// Whether what it trains on `env` can be watched there: a language model says something, which is read and not watched.
+    pub fn can_be_watched(self, env: &str) -> bool {
+        let text = std::path::Path::new(env).extension().is_some_and(|extension| extension == "toml");
+        self.is_agent() && !text
     }
 
     /// What was typed, as one plan.

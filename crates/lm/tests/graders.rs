@@ -4,10 +4,9 @@
 #[path = "../../deep/tests/common/mod.rs"]
 mod common;
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use common::{Family, Tiny, answering, by_bytes};
 use serde_json::json;
@@ -157,7 +156,7 @@ fn what_a_model_cannot_be_asked_is_missing() {
 /// Says what it was told to, and remembers what it was asked.
 struct Told {
     name: &'static str,
-    asked: Rc<RefCell<Vec<(String, usize)>>>,
+    asked: Arc<Mutex<Vec<(String, usize)>>>,
 }
 
 impl Grader for Told {
@@ -174,7 +173,7 @@ impl Grader for Told {
         // In an order of its own.
         for (place, question) in questions.iter().enumerate().rev() {
             let said = &question.item.completion;
-            self.asked.borrow_mut().push((said.clone(), question.proposition));
+            self.asked.lock().unwrap().push((said.clone(), question.proposition));
             let verdict = match question.proposition {
                 0 => Verdict::Missing { why: "too hard".to_owned() },
                 p => Verdict::Probability { yes: said.len() as f64 / 64.0, outside: p as f64 / 10.0 },
@@ -189,9 +188,9 @@ impl Grader for Told {
 fn a_verdict_that_is_kept_is_not_asked_for_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("verdicts.jsonl");
-    let asked = Rc::new(RefCell::new(Vec::new()));
+    let asked = Arc::new(Mutex::new(Vec::new()));
     let open = |name| Cached::open(Box::new(Told { name, asked: asked.clone() }), &path);
-    let count = || std::mem::take(&mut *asked.borrow_mut()).len();
+    let count = || std::mem::take(&mut *asked.lock().unwrap()).len();
     let items = [item("a", "b"), item("a", "bb"), item("ab", "b")];
     let mut first = open("one").unwrap();
     let expected = all(&mut first, &items);
