@@ -74,28 +74,6 @@ pub fn resampled(n: usize, statistic: impl Fn(&[u32]) -> Option<f64>) -> Option<
     Some(if draws.is_empty() { Stat { mean, lo: mean, hi: mean, n } } else { interval(mean, draws, n) })
 }
 
-/// Sum of the first numbers by the sum of the second, which must be above 0; the clusters (prompts) are resampled whole, since what lies in
-/// one is not independent. `n` is the number of clusters.
-pub fn ratio(clusters: &[(f64, f64)]) -> Option<Stat> {
-    if clusters.is_empty() {
-        return None;
-    }
-    let all = |counts: &[u32]| {
-        let sums = clusters.iter().zip(counts).fold((0.0, 0.0), |(above, below), ((a, b), count)| {
-            (above + a * f64::from(*count), below + b * f64::from(*count))
-        });
-        sums.0 / sums.1
-    };
-    let mut counts = vec![1; clusters.len()];
-    let mean = all(&counts);
-    let mut stream = stream();
-    let draws = (0..resamples(clusters.len())).map(|_| {
-        resample(&mut counts, &mut stream);
-        all(&counts)
-    });
-    Some(interval(mean, draws.collect(), clusters.len()))
-}
-
 /// Share of pairs with a value of `a` above one of `b`; both sorted, each value as often as `count_*` says.
 fn exceed(a: &[f64], count_a: &[u32], b: &[f64], count_b: &[u32]) -> f64 {
     // `below`: how many of b are less than a[i]; `equal`: how many are the same. Both only move forwards.
@@ -196,7 +174,7 @@ fn resample(counts: &mut [u32], stream: &mut Stream) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stat, improvement, iqm, mean, ratio, resampled, stratified_iqm, stratified_mean, trimmed_mean};
+    use super::{Stat, improvement, iqm, mean, resampled, stratified_iqm, stratified_mean, trimmed_mean};
     use tony_random::Stream;
 
     #[test]
@@ -262,18 +240,6 @@ mod tests {
         assert_eq!((group.mean, group.lo, group.hi), (2.5, 1.0, 4.0));
         assert_eq!(resampled(4, |counts| average(counts, &|_| false)), None);
         assert_eq!(resampled(0, |counts| average(counts, &|_| true)), None);
-    }
-
-    #[test]
-    fn clusters_are_resampled_whole() {
-        assert_eq!(ratio(&[]), None);
-        assert_eq!(ratio(&[(1.0, 4.0)]), Some(Stat { mean: 0.25, lo: 0.25, hi: 0.25, n: 1 }));
-        // Of two clusters a quarter of the resamples holds one alone: the interval reaches both shares, whatever lies in each.
-        let stat = ratio(&[(0.0, 100.0), (50.0, 50.0)]).unwrap();
-        assert_eq!((stat.mean, stat.lo, stat.hi, stat.n), (50.0 / 150.0, 0.0, 1.0, 2));
-        // Clusters of one are values.
-        let coins: Vec<(f64, f64)> = (0..20).map(|i| (f64::from(i % 2), 1.0)).collect();
-        assert_eq!(ratio(&coins).unwrap(), Stat { mean: 0.5, lo: 0.3, hi: 0.7, n: 20 });
     }
 
     #[test]
