@@ -140,18 +140,15 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         recorded: 0,
         seed,
     };
-    #[cfg(feature = "lm")]
-    let text = tony_lm::learn::reinforced::is_task(&view.plan().env);
-    #[cfg(not(feature = "lm"))]
-    let text = false;
-    let result = if text {
-        let mut trainee = Algorithm::find(&view.plan().algorithm)?.trainee(view.plan(), common.offline)?;
-        trainee.restore(&loaded)?;
-        trainee.measure(&task, view.plan(), common.offline)?
-    } else {
+    let algorithm = Algorithm::find(&view.plan().algorithm)?;
+    let result = if algorithm.can_be_watched(&view.plan().env) {
         let mut env = world::make(&view.plan().env, 1, common.offline)?.remove(0);
         let actor = tony_rl::load_actor(&loaded.policy, env.spec())?;
         measure(&task, actor.as_ref(), env.as_mut())?
+    } else {
+        let mut trainee = algorithm.trainee(view.plan(), common.offline)?;
+        trainee.restore(&loaded)?;
+        trainee.measure(&task, view.plan(), common.offline)?
     };
     let result = result.evaluation;
     if common.json {
