@@ -17,6 +17,7 @@ mod ranking;
 mod safety;
 mod scores;
 mod synth;
+pub mod world;
 
 pub use cache::Cached;
 pub use case::{Case, grade, graded_row};
