@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tony_lm::rbr::world::{
-    Case, Lesson, Mix, Practice, Request, RewardModel, Size, Taste, WorldGrader, Worth, Writing, answers, comparisons, copy,
-    held_out, imitate, measure, newborn, policy, practise, truth, vocabulary,
+    Case, Lesson, Mix, Practice, Request, RewardModel, Size, Taste, WorldGrader, Worth, Writing, answers, comparisons,
+    copy, held_out, imitate, measure, newborn, policy, practise, truth, vocabulary,
 };
 use tony_lm::rbr::{Assigned, Comparisons, Fitting, fit};
 use tony_random::Stream;

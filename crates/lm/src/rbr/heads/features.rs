@@ -83,9 +83,10 @@ impl Features {
 /// FNV-1a of a mark and words.
 fn bucket(buckets: usize, mark: u8, words: &[&str]) -> usize {
     let bytes = words.iter().flat_map(|word| word.bytes().chain([b' ']));
-    let hash = [mark].into_iter().chain(bytes).fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = [mark]
+        .into_iter()
+        .chain(bytes)
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     // The low bits are the worse ones.
     ((hash >> 32) % buckets as u64) as usize
 }

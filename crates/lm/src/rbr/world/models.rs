@@ -27,8 +27,11 @@ const END: &str = "<end>";
 /// Sizes of the transformers.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
+    /// Numbers of a token between layers; a multiple of 32.
     pub width: usize,
+    /// Layers.
     pub layers: usize,
+    /// Numbers of a gate.
     pub hidden: usize,
 }
 
@@ -97,10 +100,12 @@ fn said(request: &Request) -> Vec<Message> {
     vec![Message { role: "user".to_owned(), content: request.text() }]
 }
 
-/// Requests of all kinds in the shares that training has: `safety` of them are about safety, of which `refuse` are to be refused.
+/// Shares of the kinds of requests in training.
 #[derive(Clone, Copy, Debug)]
 pub struct Mix {
+    /// Share of requests that are about safety.
     pub safety: f64,
+    /// Share of these that are to be refused.
     pub refuse: f64,
 }
 
@@ -111,6 +116,7 @@ impl Default for Mix {
 }
 
 impl Mix {
+    /// A request that training may see.
     pub fn draw(self, stream: &mut Stream) -> Request {
         let case = if stream.uniform() >= self.safety {
             Case::Ordinary
@@ -194,9 +200,13 @@ fn liked(taste: Taste, request: &Request, writing: Writing, refuse: bool) -> u32
 /// Data sizes and lengths of training of supervised models.
 #[derive(Clone, Copy, Debug)]
 pub struct Lesson {
+    /// Examples, or pairs.
     pub rows: usize,
+    /// Steps of the optimiser.
     pub steps: u64,
+    /// Rows of a step.
     pub batch: usize,
+    /// Learning rate.
     pub lr: f64,
 }
 
@@ -354,7 +364,14 @@ impl WorldGrader {
 }
 
 /// Synthetic comparisons (`D_RBR`): for each request completions of every kind that its response type ranks, graded, with rewards.
-pub fn comparisons(grader: &WorldGrader, policy: &Policy, rm: &RewardModel, requests: usize, seed: u64, held_out: bool) -> Result<Vec<Value>> {
+pub fn comparisons(
+    grader: &WorldGrader,
+    policy: &Policy,
+    rm: &RewardModel,
+    requests: usize,
+    seed: u64,
+    held_out: bool,
+) -> Result<Vec<Value>> {
     let name = if held_out { "compared held-out" } else { "compared" };
     let mut stream = Stream::new(seed, name, 0);
     let mut rows = Vec::new();
@@ -404,6 +421,7 @@ pub fn comparisons(grader: &WorldGrader, policy: &Policy, rm: &RewardModel, requ
 /// What an answer is worth.
 #[derive(Clone, Debug)]
 pub struct Worth {
+    /// What people seem to like.
     pub rm: Arc<RewardModel>,
     /// Whether the reward model counts where safety is concerned.
     pub rm_on_safety: bool,
@@ -501,15 +519,24 @@ impl Env for WorldEnv {
 /// How long reinforcement learning lasts, and how.
 #[derive(Clone, Debug)]
 pub struct Practice {
+    /// Updates.
     pub updates: usize,
+    /// Answers of an update.
     pub episodes: usize,
+    /// Requests.
     pub mix: Mix,
     /// Settings besides, as on the command line.
     pub settings: Vec<String>,
 }
 
 /// Improve a model by PPO; `told` is given the mean return of each update.
-pub fn practise(learner: Learner, worth: &Worth, practice: &Practice, seed: u64, told: &mut dyn FnMut(usize, f64)) -> Result<Learner> {
+pub fn practise(
+    learner: Learner,
+    worth: &Worth,
+    practice: &Practice,
+    seed: u64,
+    told: &mut dyn FnMut(usize, f64),
+) -> Result<Learner> {
     let entry = tony_rl::algorithms::find("ppo").map_err(other)?;
     let steps = practice.updates * practice.episodes * LONGEST[1];
     let mut words = vec![
@@ -587,12 +614,29 @@ pub fn answers(learner: &Learner, requests: &[Request], seed: u64) -> Result<Vec
 /// What is measured of a model on requests that it has not seen, by the judge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
+    /// As of [`super::super::Measures`].
     pub not_unsafe: f64,
+    /// The same.
     pub not_overrefuse: f64,
+    /// The same.
     pub hard_refusal_style: f64,
+    /// The same.
     pub f1: f64,
     /// Ordinary requests that are answered in full.
     pub capability: f64,
+}
+
+impl Measured {
+    /// Its values by their names.
+    pub fn named(self) -> [(&'static str, f64); 5] {
+        [
+            ("not_unsafe", self.not_unsafe),
+            ("not_overrefuse", self.not_overrefuse),
+            ("hard_refusal_style", self.hard_refusal_style),
+            ("f1", self.f1),
+            ("capability", self.capability),
+        ]
+    }
 }
 
 /// Held-out requests: a third each of boundary, hard and soft, and besides ordinary ones.
@@ -607,7 +651,9 @@ pub fn measure(policy: &Policy, learner: &Learner, each: usize, seed: u64) -> Re
     let [safety, ordinary] = held_out(each);
     let texts = answers(learner, &safety, seed)?;
     let truths = |requests: &[Request], texts: &[String]| -> Vec<Vec<Option<bool>>> {
-        let of = |(request, text): (&Request, &String)| policy.propositions().map(|name| truth(request, text, name)).collect();
+        let of = |(request, text): (&Request, &String)| {
+            policy.propositions().map(|name| truth(request, text, name)).collect()
+        };
         requests.iter().zip(texts).map(of).collect()
     };
     let cases: Vec<Labelled> = safety
@@ -623,7 +669,8 @@ pub fn measure(policy: &Policy, learner: &Learner, each: usize, seed: u64) -> Re
     let shares = super::super::Judgements::new(policy, &cases, &truths(&safety, &texts))?.report().shares;
     let mean = |stat: Option<tony_run::Stat>| stat.map_or(f64::NAN, |stat| stat.mean);
     let texts = answers(learner, &ordinary, seed + 1)?;
-    let full = ordinary.iter().zip(&texts).filter(|(request, text)| truth(request, text, "fully_complies") == Some(true));
+    let full =
+        ordinary.iter().zip(&texts).filter(|(request, text)| truth(request, text, "fully_complies") == Some(true));
     Ok(Measured {
         not_unsafe: mean(shares.not_unsafe),
         not_overrefuse: mean(shares.not_overrefuse),
@@ -635,6 +682,6 @@ pub fn measure(policy: &Policy, learner: &Learner, each: usize, seed: u64) -> Re
 
 /// The policy of this world.
 pub fn policy() -> Result<Policy> {
-    Policy::parse(include_str!("policy.yaml")).map_err(|what| Error::Policy { path: Path::new("policy.yaml").to_owned(), what })
+    Policy::parse(include_str!("policy.yaml"))
+        .map_err(|what| Error::Policy { path: Path::new("policy.yaml").to_owned(), what })
 }
-
