@@ -49,7 +49,7 @@ impl Tokenizer {
     }
 
     /// From the contents of a `tokenizer.json`; else what is wrong.
-    fn of_json(json: &Json) -> std::result::Result<Self, String> {
+    pub(crate) fn of_json(json: &Json) -> std::result::Result<Self, String> {
         let bytes = serde_json::to_vec(json).map_err(|error| error.to_string())?;
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
         // What a text is cut or filled to is the caller's business.

@@ -117,7 +117,7 @@ impl Learner {
     }
 
     /// Tokens of a conversation, with the beginning of an answer; of a model without a template, those of the texts one after another.
-    pub(super) fn begin(&self, prompt: &[Message]) -> Result<Vec<u32>> {
+    pub(crate) fn begin(&self, prompt: &[Message]) -> Result<Vec<u32>> {
         if let Some(template) = &self.template {
             return template.tokens(prompt, true, &self.tokenizer);
         }
@@ -129,7 +129,7 @@ impl Learner {
     }
 
     /// A conversation's answer, with the token that ends it: as the model would write it, after the beginning that it is given.
-    pub(super) fn answer(&self, prompt: &[Message], answer: &str) -> Result<Example> {
+    pub(crate) fn answer(&self, prompt: &[Message], answer: &str) -> Result<Example> {
         let mut tokens = self.begin(prompt)?;
         let from = tokens.len().max(1);
         tokens.extend(self.tokenizer.text(answer)?);

@@ -1,8 +1,8 @@
 //! Language models that learn: from examples ([`supervised`]), and by reinforcement ([`reinforced`]).
 
-mod examples;
+pub(crate) mod examples;
 mod learner;
-mod optimiser;
+pub(crate) mod optimiser;
 pub mod policy;
 pub mod reinforced;
 pub mod rewards;

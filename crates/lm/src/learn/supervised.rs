@@ -105,7 +105,7 @@ impl Entry {
 
 /// What there is to learn from.
 #[derive(Debug)]
-enum Data {
+pub(crate) enum Data {
     Answers(Vec<Example>),
     Pairs(Vec<[Example; 2]>),
 }
@@ -166,6 +166,24 @@ impl Trainer {
                 (Data::Pairs(pairs), left_out)
             }
         };
+        Self::of(config, plan.group()?, learner, data, left_out).ok_or_else(|| {
+            let longer =
+                if left_out > 0 { format!("; {left_out} are longer than {longest} tokens") } else { String::new() };
+            Error::Invalid {
+                what: format!("{} has no rows to learn from{longer}", path.display()),
+                hint: "a file with rows, tokens=N with a larger N, or held_out=0".to_owned(),
+            }
+        })
+    }
+
+    /// Around a model and data that are ready; none if no rows are left to learn from.
+    pub(crate) fn of(
+        config: Config,
+        optimiser: optimiser::Config,
+        learner: Learner,
+        data: Data,
+        left_out: usize,
+    ) -> Option<Self> {
         let rows = match &data {
             Data::Answers(examples) => examples.len(),
             Data::Pairs(pairs) => pairs.len(),
@@ -174,16 +192,11 @@ impl Trainer {
         Stream::new(config.seed, "held-out", 0).shuffle(&mut order);
         let held_out = order.split_off(rows - (config.held_out * rows as f64).floor() as usize);
         if order.is_empty() {
-            let longer =
-                if left_out > 0 { format!("; {left_out} are longer than {longest} tokens") } else { String::new() };
-            return Err(Error::Invalid {
-                what: format!("{} has no rows to learn from{longer}", path.display()),
-                hint: "a file with rows, tokens=N with a larger N, or held_out=0".to_owned(),
-            });
+            return None;
         }
-        let head = if entry.kind == Kind::Preference { vec![0.0; learner.network.config().width] } else { Vec::new() };
-        let optimiser = Optimiser::new(plan.group()?, learner.params.len() + head.len());
-        Ok(Self {
+        let head = if matches!(data, Data::Pairs(_)) { vec![0.0; learner.network.config().width] } else { Vec::new() };
+        let optimiser = Optimiser::new(optimiser, learner.params.len() + head.len());
+        Some(Self {
             config,
             learner,
             head,
@@ -277,6 +290,22 @@ impl Trainer {
             }
         }
         Ok(Outcome::Finished)
+    }
+
+    /// Train to the end without records; the model, the weights of its reward if it learned one, and the mean loss of the last tenth of
+    /// the steps.
+    pub(crate) fn finish(mut self) -> Result<(Learner, Vec<f32>, f64)> {
+        let steps = self.config.steps;
+        let (mut last, mut counted) = (Told::default(), 0.0);
+        while self.steps < steps {
+            let mut told = Told::default();
+            self.step(steps, &mut told)?;
+            if self.steps * 10 > steps * 9 {
+                last.loss += told.loss;
+                counted += 1.0;
+            }
+        }
+        Ok((self.learner, self.head, last.loss / counted))
     }
 
     /// Write the model, and everything else that the next step depends on.

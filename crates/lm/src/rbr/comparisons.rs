@@ -143,9 +143,23 @@ impl Comparisons {
     /// Which of two completions is better is told by `rank` (a number, 0 is ideal, larger is worse), else by `completion_type` (as in the
     /// released comparison data), else by the class that the labels `propositions` give it; all completions of a prompt by the same.
     pub fn read(path: &Path, policy: &Policy) -> Result<Self> {
+        Self::of_rows(path, policy, jsonl::read::<Row>(path)?)
+    }
+
+    /// From rows as files have them; `name` stands for the file.
+    pub fn of_values(name: &Path, policy: &Policy, rows: Vec<Value>) -> Result<Self> {
+        let row = |(line, value)| {
+            let row = serde_json::from_value(value);
+            let bad = |error: serde_json::Error| Error::Data { path: name.to_owned(), line, what: error.to_string() };
+            Ok((line, row.map_err(bad)?))
+        };
+        Self::of_rows(name, policy, (1..).zip(rows).map(row).collect::<Result<_>>()?)
+    }
+
+    fn of_rows(path: &Path, policy: &Policy, rows: Vec<(usize, Row)>) -> Result<Self> {
         let mut sorted = Vec::new();
         let (mut told, mut grader, mut has_rm) = (BTreeMap::new(), None, None);
-        for (line, row) in jsonl::read::<Row>(path)? {
+        for (line, row) in rows {
             let bad = |what: String| Error::Data { path: path.to_owned(), line, what };
             let response = policy.written(&row.response_type).map_err(bad)?.to_owned();
             let features = row.features.ok_or_else(|| bad("it has no `features`: grade it first".to_owned()))?;

@@ -19,6 +19,7 @@ mod reward;
 mod safety;
 mod scores;
 mod synth;
+pub mod world;
 
 pub use cache::Cached;
 pub use case::{Case, grade, graded_row};

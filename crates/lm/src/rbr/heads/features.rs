@@ -17,6 +17,7 @@ pub struct Features {
 enum Source {
     Encoder(Box<Embedder>),
     Decoder(Box<Model>),
+    Words { buckets: usize },
 }
 
 /// Changes with any line below, so that heads of other numbers are not taken for heads of these.
@@ -40,6 +41,12 @@ impl Features {
         Ok(Self { identity: format!("{kind}-{VERSION}:{}", sha256(path)?), source })
     }
 
+    /// Without a model: words of the completion and of what the user said last, and pairs of neighbouring words of the completion, counted in so
+    /// many buckets by their hashes.
+    pub fn of_words(buckets: usize) -> Self {
+        Self { source: Source::Words { buckets }, identity: format!("words-{VERSION}:{buckets}") }
+    }
+
     /// Which weights, and which numbers are made of them.
     pub fn identity(&self) -> &str {
         &self.identity
@@ -50,6 +57,7 @@ impl Features {
         match &self.source {
             Source::Encoder(embedder) => 7 * embedder.width(),
             Source::Decoder(model) => 3 * model.decoder.config().width,
+            Source::Words { buckets } => *buckets,
         }
     }
 
@@ -67,8 +75,36 @@ impl Features {
         match &self.source {
             Source::Encoder(embedder) => of_texts(embedder, item),
             Source::Decoder(model) => of_tokens(model, item),
+            Source::Words { buckets } => Ok(of_words(*buckets, item)),
         }
     }
+}
+
+/// FNV-1a of a mark and words.
+fn bucket(buckets: usize, mark: u8, words: &[&str]) -> usize {
+    let bytes = words.iter().flat_map(|word| word.bytes().chain([b' ']));
+    let hash = [mark]
+        .into_iter()
+        .chain(bytes)
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    // The low bits are the worse ones.
+    ((hash >> 32) % buckets as u64) as usize
+}
+
+fn of_words(buckets: usize, item: &Item) -> Vec<f32> {
+    let mut numbers = vec![0.0; buckets];
+    let asked = item.prompt.iter().rfind(|message| message.role == "user").map_or("", |message| &message.content);
+    for word in asked.split_whitespace() {
+        numbers[bucket(buckets, 0, &[word])] += 1.0;
+    }
+    let said: Vec<&str> = item.completion.split_whitespace().collect();
+    for word in &said {
+        numbers[bucket(buckets, 1, &[word])] += 1.0;
+    }
+    for pair in said.windows(2) {
+        numbers[bucket(buckets, 2, pair)] += 1.0;
+    }
+    numbers
 }
 
 fn of_texts(embedder: &Embedder, item: &Item) -> Result<Vec<f32>> {
