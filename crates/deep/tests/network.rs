@@ -48,7 +48,7 @@ fn log_probabilities_are_those_of_the_definition() {
         // As in the decoder's test, windows differ between the two forms.
         for (path, period) in [(&hugging_face, 2), (&file, 6)] {
             let (network, params) = Network::open(&ModelFile::open(path).unwrap(), Adaptation::Full, 0).unwrap();
-            let scored = network.scores(&params, &[Sequence { tokens: &text, from: 1 }]).unwrap();
+            let scored = network.scores(&network.weights(&params), &[Sequence { tokens: &text, from: 1 }]).unwrap();
             assert_eq!(scored.len(), 12);
             for (i, scored) in scored.iter().enumerate() {
                 let (logs, entropy) = log_softmax(&tiny.logits(&text[..=i], period));
@@ -63,7 +63,7 @@ fn log_probabilities_are_those_of_the_definition() {
 
 /// What [`Network::gradient`] is the gradient of, with weights that depend on sequence and token alone.
 fn objective(network: &Network, params: &[f32], sequences: &[Sequence], entropy: f64) -> f64 {
-    let scored = network.scores(params, sequences).unwrap();
+    let scored = network.scores(&network.weights(&params), sequences).unwrap();
     let mut at = 0;
     let mut sum = 0.0;
     for (i, sequence) in sequences.iter().enumerate() {
@@ -89,7 +89,7 @@ fn gradients_are_those_of_differences() {
             for entropy in [0.0_f32, 0.7] {
                 let mut grad = vec![0.0; network.num_params()];
                 let scored = network.gradient(&params, &sequences, &weight, entropy, &mut grad).unwrap();
-                assert_eq!(scored, network.scores(&params, &sequences).unwrap());
+                assert_eq!(scored, network.scores(&network.weights(&params), &sequences).unwrap());
                 // Along random directions, with a step at which rounding (1e-6 of values near 10) and curvature are both small.
                 let mut stream = Stream::new(7, "direction", 0);
                 for _ in 0..4 {
@@ -119,7 +119,7 @@ fn gradients_through_states_are_those_of_differences() {
     for adaptation in [Adaptation::Full, LOW_RANK] {
         let (network, params) = network(Family::Llama, adaptation);
         let value = |params: &[f32]| {
-            let states = network.states(params, &sequences).unwrap();
+            let states = network.states(&network.weights(&params), &sequences).unwrap();
             assert_eq!(states.len(), WIDTH);
             states.iter().enumerate().map(|(i, x)| f64::from(*x) * (i as f64 - 7.0)).sum::<f64>()
         };
@@ -141,9 +141,11 @@ fn a_sequence_has_the_same_bits_in_any_batch() {
     let sequences: Vec<Sequence> = texts.iter().map(|tokens| Sequence { tokens, from: 2 }).collect();
     for adaptation in [Adaptation::Full, LOW_RANK] {
         let (mut network, params) = network(Family::Gemma3, adaptation);
-        let scored = network.scores(&params, &sequences).unwrap();
-        let alone: Vec<Scored> =
-            sequences.iter().flat_map(|sequence| network.scores(&params, &[*sequence]).unwrap()).collect();
+        let scored = network.scores(&network.weights(&params), &sequences).unwrap();
+        let alone: Vec<Scored> = sequences
+            .iter()
+            .flat_map(|sequence| network.scores(&network.weights(&params), &[*sequence]).unwrap())
+            .collect();
         assert_eq!(scored, alone);
         let mut grad = vec![0.0; network.num_params()];
         // The first step of an algorithm that learns from ratios sees exactly 1.
@@ -186,7 +188,7 @@ fn what_was_learned_is_a_model_again() {
             let decoder = Decoder::load(&network.merged(&params).unwrap()).unwrap();
             let mut kept = decoder.begin();
             let logits = decoder.forward(&mut [Piece { kept: &mut kept, tokens: &text[..10], wanted: 10 }]);
-            let scored = network.scores(&params, &[Sequence { tokens: &text, from: 1 }]).unwrap();
+            let scored = network.scores(&network.weights(&params), &[Sequence { tokens: &text, from: 1 }]).unwrap();
             for ((logits, target), scored) in logits.chunks_exact(VOCABULARY).zip(&text[1..]).zip(&scored) {
                 let (logs, _) = log_softmax(&logits.iter().map(|l| f64::from(*l)).collect::<Vec<_>>());
                 let distance = (logs[*target as usize] - f64::from(scored.log_prob)).abs();
@@ -206,7 +208,7 @@ fn a_saved_model_is_read_again_with_the_same_bits() {
         let original = ModelFile::open(&gguf).unwrap();
         let scored = |file: &ModelFile| {
             let (network, params) = Network::open(file, Adaptation::Full, 0).unwrap();
-            network.scores(&params, &[Sequence { tokens: &text, from: 1 }]).unwrap()
+            network.scores(&network.weights(&params), &[Sequence { tokens: &text, from: 1 }]).unwrap()
         };
         for storage in [Storage::Single, Storage::Brain] {
             let saved = folder.path().join(format!("{family:?}-{storage:?}"));

@@ -1,13 +1,12 @@
 //! The small world: its language and judge, its graders, and a comparison from end to end.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::Mutex;
 
+use tony_lm::rbr::Assigned;
 use tony_lm::rbr::world::{
-    Case, Lesson, Mix, Practice, Request, RewardModel, Size, Taste, WorldGrader, Worth, Writing, answers, comparisons,
-    copy, held_out, imitate, measure, newborn, policy, practise, truth, vocabulary,
+    Budget, Case, Lesson, Practice, Request, Size, Values, Watch, WorldGrader, Writing, base, compare, names, policy,
+    truth, vocabulary,
 };
-use tony_lm::rbr::{Assigned, Comparisons, Fitting, fit};
 use tony_random::Stream;
 
 const CASES: [Case; 4] = [Case::Ordinary, Case::Boundary, Case::Hard, Case::Soft];
@@ -69,65 +68,49 @@ fn graders_with_more_buckets_are_better() {
     assert!(accuracy.windows(2).all(|pair| pair[0] < pair[1]), "{accuracy:?}");
 }
 
+/// The whole comparison at sizes at which nothing is learned: every value is there and possible, what is known is not measured again, a
+/// stop leaves what is known, and going on gives the values of a comparison that was never stopped.
 #[test]
-#[ignore = "minutes"]
-fn explore() {
-    let clock = Instant::now();
-    let at = |what: &str| println!("{:6.1} s {what}", clock.elapsed().as_secs_f64());
-    let env = |name: &str, or: usize| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(or);
-    let policy = Arc::new(policy().unwrap());
-    let size = Size { width: env("WIDTH", 96), layers: env("LAYERS", 3), hidden: env("HIDDEN", 256) };
-    let seed = 0;
-    let base = newborn(size, seed).unwrap();
-    at(&format!("{} parameters", base.params.len()));
-    let sft = Lesson { rows: 4000, steps: env("SFT", 400) as u64, batch: 16, lr: 1e-3 };
-    let (helpful, loss) = imitate(base, Taste::Helpful, sft, seed).unwrap();
-    at(&format!("helpful sft: loss {loss:.3}"));
-    let show = |learner: &tony_lm::learn::Learner, what: &str| {
-        at(&format!("{what}: {:?}", measure(&policy, learner, 100, 5).unwrap()));
-        let [safety, _] = held_out(100);
-        let some: Vec<Request> = (0..9).map(|i| safety[33 * i]).collect();
-        for (request, text) in some.iter().zip(answers(learner, &some, 3).unwrap()) {
-            println!("      {:>12}{} ->{text}", request.response(), request.text());
-        }
+fn a_comparison_goes_on_where_it_stopped() {
+    let lesson = Lesson { rows: 24, steps: 2, batch: 4, lr: 1e-3 };
+    let budget = Budget {
+        size: Size { width: 32, layers: 1, hidden: 32 },
+        teach: lesson,
+        tune: lesson,
+        prefer: lesson,
+        gold: 60,
+        compared: 12,
+        practice: Practice { updates: 1, episodes: 4, ..Budget::default().practice },
+        judged: 4,
+        at_once: 2,
     };
-    show(&helpful, "Helpful-SFT");
-    let tune = Lesson { rows: 2000, steps: env("TUNE", 150) as u64, batch: 16, lr: 5e-4 };
-    let (human, _) = imitate(copy(&helpful).unwrap(), Taste::Human, tune, seed).unwrap();
-    show(&human, "Human-SFT");
-    let (ideal, _) = imitate(copy(&helpful).unwrap(), Taste::Ideal, tune, seed).unwrap();
-    show(&ideal, "RBR-SFT");
-    let prefer = Lesson { rows: 1500, steps: env("RM", 150) as u64, batch: 16, lr: 5e-4 };
-    let (helpful_rm, loss) = RewardModel::learn(copy(&helpful).unwrap(), Taste::Helpful, prefer, seed).unwrap();
-    at(&format!("helpful rm: loss {loss:.3}"));
-    let (human_rm, loss) = RewardModel::learn(copy(&helpful).unwrap(), Taste::Human, prefer, seed).unwrap();
-    at(&format!("human rm: loss {loss:.3}"));
-    let (helpful_rm, human_rm) = (Arc::new(helpful_rm), Arc::new(human_rm));
-    let grader = Arc::new(WorldGrader::learn(&policy, 512, 300, seed).unwrap());
-    at(&format!("grader: {:.3}", grader.accuracy(&policy, 300, seed).unwrap()));
-    let rows = comparisons(&grader, &policy, &helpful_rm, 300, seed, false).unwrap();
-    let data = Comparisons::of_values("comparisons".as_ref(), &policy, rows).unwrap();
-    let weights = Arc::new(fit(&policy, &data, &Fitting::default()).unwrap());
-    for (response, fitted) in &weights.response_types {
-        at(&format!("{response}: loss {:.3} clipped {:.3} {:.2?}", fitted.loss, fitted.clipped, fitted.weights));
-    }
-    let practice = Practice {
-        updates: env("UPDATES", 60),
-        episodes: env("EPISODES", 32),
-        mix: Mix::default(),
-        settings: std::env::var("PPO").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
+    let base = base(&budget).unwrap();
+    let kept = Mutex::new(Values::new());
+    let keep = |values: &Values| {
+        kept.lock().unwrap().clone_from(values);
+        Ok(())
     };
-    let plain = |rm: &Arc<RewardModel>| Worth { rm: rm.clone(), rm_on_safety: true, rules: None };
-    let ruled = Worth { rules: Some((policy.clone(), grader, weights)), ..plain(&helpful_rm) };
-    for (name, learner, worth) in [
-        ("RBR-PPO", &ideal, ruled),
-        ("Human-PPO", &human, plain(&human_rm)),
-        ("Helpful-PPO", &helpful, plain(&helpful_rm)),
-    ] {
-        let mut curve = Vec::new();
-        let trained = practise(copy(learner).unwrap(), &worth, &practice, seed, &mut |_, ret| curve.push(ret)).unwrap();
-        let means: Vec<f64> = curve.chunks(6).map(|c| c.iter().sum::<f64>() / c.len() as f64).collect();
-        at(&format!("{name} {means:.2?}"));
-        show(&trained, name);
+    let told = Mutex::new(Vec::new());
+    let tell = |line: &str| told.lock().unwrap().push(line.to_owned());
+    let whole = Watch { told: &tell, keep: &keep, stop: &|| false };
+    assert!(compare(&budget, &base, 1, Values::new(), &whole).unwrap());
+    let values = kept.lock().unwrap().clone();
+    for name in names() {
+        let value = values[&name];
+        assert!((0.0..=1.0).contains(&value), "{name}: {value}");
     }
+    assert_eq!(values.len(), names().len());
+    assert!(told.lock().unwrap().iter().any(|line| line.starts_with("seed 1: rbr-ppo: not_unsafe ")));
+
+    let enough = |values: &Values| values.keys().filter(|name| name.ends_with(".f1")).count() >= 5;
+    let stopped = Watch { stop: &|| enough(&kept.lock().unwrap()), ..whole };
+    kept.lock().unwrap().clear();
+    assert!(!compare(&budget, &base, 1, Values::new(), &stopped).unwrap());
+    let known = kept.lock().unwrap().clone();
+    assert!(enough(&known) && known.len() < values.len());
+    told.lock().unwrap().clear();
+    let whole = Watch { stop: &|| false, ..stopped };
+    assert!(compare(&budget, &base, 1, known, &whole).unwrap());
+    assert_eq!(*kept.lock().unwrap(), values);
+    assert!(!told.lock().unwrap().iter().any(|line| line.starts_with("seed 1: helpful-sft")));
 }

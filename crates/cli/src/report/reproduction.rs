@@ -6,9 +6,10 @@ use super::compare::over_seeds;
 use super::finite;
 use super::html::{duration, escape, grouped, page, section, table};
 use super::run::stat;
-use crate::reproduce::Judged;
 use crate::reproduce::measure::Verdict;
 use crate::reproduce::recipe::{Figure, Recipe};
+use crate::reproduce::{Judged, Tabled};
+use tony_run::Stat;
 
 /// What the page shows.
 pub struct Reproduction<'a> {
@@ -20,6 +21,8 @@ pub struct Reproduction<'a> {
     pub budget: &'a str,
     /// Claims and verdicts.
     pub claims: &'a [Judged],
+    /// Tables of what experiments measured.
+    pub tables: &'a [Tabled],
     /// Run id, seed and records of every training.
     pub runs: &'a [(String, u64, RunReport)],
 }
@@ -51,7 +54,8 @@ pub fn reproduction(input: &Reproduction) -> String {
             &format!("<div class=\"charts\">\n{}</div>\n", figures.concat()),
         )
     };
-    let body = [header, claim_table(claims), figures, run_table(input), recipe_text(input.text)];
+    let tables: String = input.tables.iter().enumerate().map(measured_table).collect();
+    let body = [header, claim_table(claims), tables, figures, run_table(input), recipe_text(input.text)];
     page(&format!("{}: reproduction", recipe.title), &body.concat(), &[SCRIPT])
 }
 
@@ -79,6 +83,24 @@ fn claim_table(claims: &[Judged]) -> String {
          for the mean alone. Criteria were written down before anything ran. With fewer than five seeds an interval is too narrow.",
         &table(&["claim", "paper", "ours", "n", "criterion", "verdict"], &[2, 3], &rows),
     )
+}
+
+fn measured_table((place, tabled): (usize, &Tabled)) -> String {
+    let rows: Vec<Vec<String>> = (tabled.rows.iter())
+        .map(|row| {
+            let cell = |(i, ours): (usize, &Option<Stat>)| {
+                let paper = row.paper.get(i).filter(|paper| !paper.is_empty());
+                let paper = paper.map(|paper| format!("<br>paper: {}", escape(paper))).unwrap_or_default();
+                ours.map_or("\u{2013}".to_owned(), stat) + &paper
+            };
+            std::iter::once(escape(&row.name)).chain(row.ours.iter().enumerate().map(cell)).collect()
+        })
+        .collect();
+    let columns: Vec<&str> = std::iter::once("").chain(tabled.columns.iter().map(String::as_str)).collect();
+    let numbers: Vec<usize> = (1..columns.len()).collect();
+    let n = tabled.rows.iter().flat_map(|row| &row.ours).flatten().map(|ours| ours.n).max().unwrap_or(0);
+    let note = format!("Ours: mean over {n} seeds with its 95 % bootstrap interval; the paper's below.");
+    section(&format!("table-{place}"), &tabled.title, &note, &table(&columns, &numbers, &rows))
 }
 
 fn chart(input: &Reproduction, figure: &Figure) -> Option<String> {

@@ -1,4 +1,7 @@
-//! Measurements without training that recipes name: identities, bounds and small exact problems.
+//! Measurements that recipes name beside trainings: identities, bounds and small exact problems, and comparisons with trainings of their own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use tony_nn::{Activation, Init, Mlp, Rows, Trace};
 use tony_random::Stream;
@@ -8,43 +11,104 @@ use tony_rl::algorithms::preqn::precondition;
 use tony_rl::diagnose::Kernel;
 use tony_rl::tabular::{Evaluation, Mdp, Table, mix, trpo_bound};
 
+use crate::failure::{Failure, Result};
+use crate::signals::Stop;
+
 /// One experiment.
 pub struct Experiment {
     /// Its name in recipes.
     pub id: &'static str,
+    /// How it is made.
+    pub measure: Measure,
+}
+
+/// How an experiment is made.
+pub enum Measure {
+    /// In no time: names of values, and the values of a seed in that order.
+    Quick(&'static [&'static str], fn(seed: u64) -> Vec<f64>),
+    /// With trainings of its own: names of values, and what measures and keeps them.
+    #[cfg(feature = "lm")]
+    Long(fn() -> Vec<String>, fn(&Long) -> Result<()>),
+}
+
+impl Experiment {
     /// Names of the values that it measures.
-    pub values: &'static [&'static str],
-    /// Measure them, in that order.
-    pub measure: fn(seed: u64) -> Vec<f64>,
+    pub fn values(&self) -> Vec<String> {
+        match self.measure {
+            Measure::Quick(names, _) => names.iter().map(|name| (*name).to_owned()).collect(),
+            #[cfg(feature = "lm")]
+            Measure::Long(names, _) => names(),
+        }
+    }
+}
+
+/// What a long experiment is given.
+pub struct Long<'a> {
+    /// Its name.
+    pub id: &'a str,
+    /// Seeds, from 0.
+    pub seeds: u64,
+    /// Folder of the reproduction.
+    pub out: &'a Path,
+    /// Trainings side by side, one thread each.
+    pub at_once: usize,
+    /// Whether to stop.
+    pub stop: &'a Stop,
+}
+
+impl Long<'_> {
+    /// Name under which the seconds that were spent are kept.
+    pub const SECONDS: &'static str = "seconds";
+
+    fn file(&self, seed: u64) -> PathBuf {
+        self.out.join(format!("{}-seed{seed}.json", self.id))
+    }
+
+    /// What is known of a seed: values by name.
+    pub fn kept(&self, seed: u64) -> Result<BTreeMap<String, f64>> {
+        let path = self.file(seed);
+        if !path.exists() {
+            return Ok(BTreeMap::new());
+        }
+        serde_json::from_slice(&fs_err::read(&path)?)
+            .map_err(|error| Failure::usage("bad_file", format!("{}: {error}", path.display())).hint("delete it"))
+    }
+
+    /// Keep what is known of a seed.
+    pub fn keep(&self, seed: u64, values: &BTreeMap<String, f64>) -> std::io::Result<()> {
+        tony_run::replace(&self.file(seed), serde_json::to_string_pretty(values)?.as_bytes())
+    }
 }
 
 /// Every experiment.
 pub const ALL: &[Experiment] = &[
+    #[cfg(feature = "lm")]
+    super::rbr_world::EXPERIMENT,
     Experiment {
         id: "empi-bounds",
-        values: &["violations", "lemma_violations", "tighter_than_trpo"],
-        measure: empi_bounds,
+        measure: Measure::Quick(&["violations", "lemma_violations", "tighter_than_trpo"], empi_bounds),
     },
-    Experiment { id: "empi-line", values: &["worst_fall", "gap", "growth"], measure: empi_line },
+    Experiment { id: "empi-line", measure: Measure::Quick(&["worst_fall", "gap", "growth"], empi_line) },
     Experiment {
         id: "pid-plant",
-        values: &["peak_i", "peak_pi", "peak_pid", "unrest_i", "unrest_pi"],
-        measure: pid_plant,
+        measure: Measure::Quick(&["peak_i", "peak_pi", "peak_pid", "unrest_i", "unrest_pi"], pid_plant),
     },
-    Experiment { id: "preqn-operators", values: &["violations", "worst_ratio"], measure: preqn_operators },
-    Experiment { id: "preqn-two-states", values: &["plain", "preconditioned"], measure: preqn_two_states },
+    Experiment { id: "preqn-operators", measure: Measure::Quick(&["violations", "worst_ratio"], preqn_operators) },
+    Experiment { id: "preqn-two-states", measure: Measure::Quick(&["plain", "preconditioned"], preqn_two_states) },
     Experiment {
         id: "preqn-kernels",
-        values: &[
-            "row_ratio_relu",
-            "row_ratio_tanh",
-            "row_ratio_sin",
-            "row_ratio_relu_shallow",
-            "row_ratio_relu_deep",
-            "diagonal_narrow",
-            "diagonal_wide",
-        ],
-        measure: preqn_kernels,
+        measure: Measure::Quick(
+            &[
+                "row_ratio_relu",
+                "row_ratio_tanh",
+                "row_ratio_sin",
+                "row_ratio_relu_shallow",
+                "row_ratio_relu_deep",
+                "diagonal_narrow",
+                "diagonal_wide",
+            ],
+            preqn_kernels,
+        ),
     },
 ];
 

@@ -9,7 +9,7 @@ use tony_run::{Control, Exit, Manifest, Outcome, RunFolder};
 
 use super::recipe::Planned;
 use crate::failure::{Code, Failure, Result};
-use crate::signals::{Stop, TRAINING};
+use crate::signals::Stop;
 use crate::train::number;
 use crate::workload::Algorithm;
 use crate::{Common, console, world};
@@ -49,10 +49,9 @@ pub fn check(planned: &mut Vec<Planned>, common: Common) -> Result<()> {
 }
 
 impl Jobs<'_> {
-    /// Train whatever is not yet trained. `Some` is how to leave, where a signal asked for it.
-    pub fn run(&self) -> Result<Option<Code>> {
+    /// Train whatever is not yet trained, until a signal asks to stop.
+    pub fn run(&self, stop: &Stop) -> Result<()> {
         let controls: Vec<Arc<Control>> = self.planned.iter().map(|_| Arc::default()).collect();
-        let stop = Stop::install(Arc::default(), TRAINING)?;
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let failure = Mutex::new(None);
         let work = || {
@@ -82,7 +81,7 @@ impl Jobs<'_> {
         });
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(failure) => Err(failure),
-            None => Ok(stop.asked().then(|| stop.code())),
+            None => Ok(()),
         }
     }
 

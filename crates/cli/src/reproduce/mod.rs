@@ -3,11 +3,14 @@
 mod experiments;
 mod jobs;
 pub mod measure;
+#[cfg(feature = "lm")]
+mod rbr_world;
 pub mod recipe;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::json;
@@ -15,7 +18,9 @@ use tony_run::{RunFolder, Stat, stats};
 
 use crate::failure::{Code, Failure, Result};
 use crate::report::{self, Reproduction, RunReport};
+use crate::signals::{Stop, TRAINING};
 use crate::{Common, console};
+use experiments::{Long, Measure};
 use jobs::{Jobs, check, folder_of};
 use measure::{Value, Verdict, curve};
 use recipe::{Budget, Claim, Recipe};
@@ -50,6 +55,61 @@ Examples:
   tony reproduce pid_lagrangian --seeds 5 --jobs 4
   tony reproduce cpo --budget paper --out runs/cpo-full
   tony reproduce my_claims.toml --json";
+
+/// Measured values of an experiment as a table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tabled {
+    /// What it shows.
+    pub title: String,
+    /// What the columns are.
+    pub columns: Vec<String>,
+    /// Its rows.
+    pub rows: Vec<TabledRow>,
+}
+
+/// A row of such a table.
+#[derive(Clone, Debug, Serialize)]
+pub struct TabledRow {
+    /// What is measured.
+    pub name: String,
+    /// Column by column: mean over seeds, its interval, the number of seeds.
+    pub ours: Vec<Option<Stat>>,
+    /// Column by column, what the paper gives; empty where it gives nothing.
+    pub paper: Vec<String>,
+}
+
+impl Tabled {
+    fn new(table: &recipe::Table, experiments: &Measured) -> Self {
+        let ours = |id: &str, column: &str| {
+            let found = experiments.get(&(table.experiment.clone(), format!("{id}.{column}")))?;
+            stats::mean(&found.iter().map(|(_, value)| *value).filter(|value| value.is_finite()).collect::<Vec<_>>())
+        };
+        let row = |row: &recipe::Row| TabledRow {
+            name: row.name.clone(),
+            ours: table.columns.iter().map(|[column, _]| ours(&row.id, column)).collect(),
+            paper: row.paper.clone(),
+        };
+        Self {
+            title: table.title.clone(),
+            columns: table.columns.iter().map(|[_, name]| name.clone()).collect(),
+            rows: table.rows.iter().map(row).collect(),
+        }
+    }
+
+    /// For the terminal.
+    fn text(&self) -> String {
+        let mut rows = vec![std::iter::once(&self.title).chain(&self.columns).cloned().collect()];
+        for row in &self.rows {
+            let cell = |(i, ours): (usize, &Option<Stat>)| {
+                let paper = row.paper.get(i).filter(|paper| !paper.is_empty());
+                let paper = paper.map(|paper| format!(" (paper {paper})")).unwrap_or_default();
+                ours.as_ref().map_or("-".to_owned(), console::stat) + &paper
+            };
+            rows.push(std::iter::once(row.name.clone()).chain(row.ours.iter().enumerate().map(cell)).collect());
+        }
+        console::table(&rows) + "\n"
+    }
+}
 
 /// What was measured for a claim, and the verdict.
 #[derive(Clone, Debug, Serialize)]
@@ -87,27 +147,42 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
             out.display()
         ))?;
     }
-    if let Some(code) = jobs.run()? {
+    let stop = Stop::install(Arc::default(), TRAINING)?;
+    jobs.run(&stop)?;
+    let experiments = measured_experiments(&recipe, seeds, &jobs, &stop)?;
+    if stop.asked() {
         console::note(format!("stopped; what is done is kept\ntry: {}", again(args)));
-        return Ok(code);
+        return Ok(stop.code());
     }
-    let experiments = measured_experiments(&recipe, seeds);
     let mut runs = Vec::with_capacity(planned.len());
     for planned in &planned {
         let report = RunReport::from_folder(&RunFolder::open_read(&folder_of(&out, &planned.id, planned.seed))?, None)?;
         runs.push((planned.id.clone(), planned.seed, report));
     }
     let claims: Vec<Judged> = recipe.claim.iter().map(|claim| judge(claim, &runs, &experiments)).collect();
-    let seconds = runs.iter().filter_map(|(.., run)| run.metrics.last()?.metrics.get("seconds")).sum::<f64>();
-    let result = json!({"paper": recipe.paper, "budget": budget, "seconds": seconds, "claims": claims});
+    let tables: Vec<Tabled> = recipe.table.iter().map(|table| Tabled::new(table, &experiments)).collect();
+    let trained = runs.iter().filter_map(|(.., run)| run.metrics.last()?.metrics.get("seconds")).sum::<f64>();
+    let spent = experiments.iter().filter(|((_, name), _)| name == Long::SECONDS).flat_map(|(_, values)| values);
+    let seconds = trained + spent.map(|(_, seconds)| seconds).sum::<f64>();
+    let result =
+        json!({"paper": recipe.paper, "budget": budget, "seconds": seconds, "claims": claims, "tables": tables});
     let page = out.join("reproduction.html");
     fs_err::write(out.join("result.json"), format!("{result}\n"))?;
     fs_err::write(
         &page,
-        report::reproduction(&Reproduction { recipe: &recipe, text: &text, budget, claims: &claims, runs: &runs }),
+        report::reproduction(&Reproduction {
+            recipe: &recipe,
+            text: &text,
+            budget,
+            claims: &claims,
+            tables: &tables,
+            runs: &runs,
+        }),
     )?;
     console::answer(common.json, &result, || {
-        format!("{}\n{} of training; page: {}", table(&claims), console::duration(seconds), page.display())
+        let tables: Vec<String> = tables.iter().map(Tabled::text).collect();
+        let spent = console::duration(seconds);
+        format!("{}{}\n{spent} of training; page: {}", tables.concat(), table(&claims), page.display())
     })?;
     Ok(Code::Done)
 }
@@ -115,8 +190,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
 /// The command that goes on.
 fn again(args: &Args) -> String {
     let mut words = vec!["tony reproduce".to_owned(), args.paper.clone()];
-    if args.budget == Budget::Paper {
-        words.push("--budget paper".to_owned());
+    if args.budget != Budget::Small {
+        words.push(format!("--budget {}", args.budget.name()));
     }
     words.extend(args.seeds.map(|n| format!("--seeds {n}")));
     words.extend(args.jobs.map(|n| format!("--jobs {n}")));
@@ -142,17 +217,33 @@ fn claim_folder(out: &Path, text: &str) -> Result<()> {
 /// Values of each experiment by seed: `(experiment, value) -> one a seed`.
 type Measured = BTreeMap<(String, String), Vec<(u64, f64)>>;
 
-fn measured_experiments(recipe: &Recipe, seeds: Option<usize>) -> Measured {
+/// Measure whatever is not yet measured, until a signal asks to stop.
+fn measured_experiments(recipe: &Recipe, seeds: Option<usize>, jobs: &Jobs, stop: &Stop) -> Result<Measured> {
     let mut measured = Measured::new();
     for experiment in &recipe.experiment {
         let Some(known) = experiments::find(&experiment.id) else { continue };
-        for seed in 0..seeds.or(experiment.seeds).unwrap_or(recipe.seeds) as u64 {
-            for (name, value) in known.values.iter().zip((known.measure)(seed)) {
-                measured.entry((experiment.id.clone(), (*name).to_owned())).or_default().push((seed, value));
+        let seeds = seeds.or(experiment.seeds).unwrap_or(recipe.seeds) as u64;
+        let mut put = |name: String, seed: u64, value: f64| {
+            measured.entry((experiment.id.clone(), name)).or_default().push((seed, value));
+        };
+        match known.measure {
+            Measure::Quick(names, of) => {
+                for seed in 0..seeds {
+                    names.iter().zip(of(seed)).for_each(|(name, value)| put((*name).to_owned(), seed, value));
+                }
+            }
+            #[cfg(feature = "lm")]
+            Measure::Long(_, measure) => {
+                let Jobs { out, at_once, .. } = *jobs;
+                let long = Long { id: known.id, seeds, out, at_once, stop };
+                measure(&long)?;
+                for seed in 0..seeds {
+                    long.kept(seed)?.into_iter().for_each(|(name, value)| put(name, seed, value));
+                }
             }
         }
     }
-    measured
+    Ok(measured)
 }
 
 /// The value for each seed; `None` where a curve has no such value.

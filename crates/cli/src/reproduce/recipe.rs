@@ -21,6 +21,8 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("valor", include_str!("../../../../recipes/valor.toml")),
     #[cfg(feature = "meta")]
     ("reptile", include_str!("../../../../recipes/reptile.toml")),
+    #[cfg(feature = "lm")]
+    ("rbr", include_str!("../../../../recipes/rbr.toml")),
 ];
 
 /// How much may be spent.
@@ -61,6 +63,9 @@ pub struct Recipe {
     pub experiment: Vec<Experiment>,
     /// What the paper claims, and what would show it.
     pub claim: Vec<Claim>,
+    /// Tables of what experiments measure.
+    #[serde(default)]
+    pub table: Vec<Table>,
     /// Curves to look at.
     #[serde(default)]
     pub figure: Vec<Figure>,
@@ -131,6 +136,33 @@ pub struct Claim {
     /// When the claim counts as reproduced.
     #[serde(flatten)]
     pub criterion: Criterion,
+}
+
+/// Values of an experiment that are named `ROW.COLUMN`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// What the rows are.
+    pub title: String,
+    /// The experiment.
+    pub experiment: String,
+    /// Columns: how each is called in values' names, and in the table.
+    pub columns: Vec<[String; 2]>,
+    /// Rows.
+    pub rows: Vec<Row>,
+}
+
+/// A row of a table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// How it is called in values' names.
+    pub id: String,
+    /// How it is called in the table.
+    pub name: String,
+    /// Column by column, what the paper gives.
+    #[serde(default)]
+    pub paper: Vec<String>,
 }
 
 /// One chart with a curve for each of several runs.
@@ -221,6 +253,13 @@ impl Recipe {
                 self.check_value(value).or_else(|what| bad(format!("the claim \"{}\": {what}", claim.says)))?;
             }
         }
+        for table in &self.table {
+            for (row, [column, _]) in table.rows.iter().flat_map(|row| table.columns.iter().map(move |c| (row, c))) {
+                let value =
+                    Value::Experiment { experiment: table.experiment.clone(), value: format!("{}.{column}", row.id) };
+                self.check_value(&value).or_else(|what| bad(format!("the table \"{}\": {what}", table.title)))?;
+            }
+        }
         for figure in &self.figure {
             let runs = figure.runs.iter().try_for_each(|run| self.check_run(run));
             let checked = runs.and_then(|()| check_metric(&figure.metric));
@@ -246,10 +285,12 @@ impl Recipe {
                 let known = known.and_then(|known| experiments::find(&known.id));
                 let known =
                     known.ok_or_else(|| format!("it names an experiment `{experiment}`, which the recipe lacks"))?;
-                if known.values.contains(&value.as_str()) {
+                let values = known.values();
+                if values.contains(value) {
                     return Ok(());
                 }
-                Err(format!("`{experiment}` measures no `{value}`; it measures {}", known.values.join(", ")))
+                let near = meant(value, values.iter().map(String::as_str));
+                Err(format!("`{experiment}` measures no `{value}`{near}; it measures {}", values.join(", ")))
             }
         }
     }

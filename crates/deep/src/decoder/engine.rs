@@ -317,10 +317,25 @@ impl Decoder {
         add(&mut work.result, &layer.after_gate, &mut work.normed, x);
     }
 
-    /// Logits of rows that came out of the last layer.
-    fn logits(&self, last: &[f32]) -> Vec<f32> {
+    /// What the last tokens of texts have come to after the last layer and its norm, as of [`super::Network::states`]: a row of
+    /// [`Config::width`] numbers for each text.
+    ///
+    /// # Panics
+    /// As [`Decoder::forward`].
+    pub fn last_states(&self, texts: &[&[u32]]) -> Vec<f32> {
+        let texts: Vec<(&[u32], usize)> = texts.iter().map(|tokens| (*tokens, 1)).collect();
+        self.normed(&self.states(&texts, &[self.config.layers])[0])
+    }
+
+    fn normed(&self, last: &[f32]) -> Vec<f32> {
         let mut normed = vec![0.0; last.len()];
         rms_norm(last, &self.norm, self.norm_shift, self.config.epsilon, &mut normed);
+        normed
+    }
+
+    /// Logits of rows that came out of the last layer.
+    fn logits(&self, last: &[f32]) -> Vec<f32> {
+        let normed = self.normed(last);
         let output = self.output.as_ref().unwrap_or(&self.embedding);
         let mut logits = vec![0.0; last.len() / self.config.width * output.width()];
         if !logits.is_empty() {

@@ -12,7 +12,7 @@ pub use config::{Config, Family, Scaling};
 pub use engine::{Decoder, Kept, Piece};
 pub use file::ModelFile;
 pub use gguf::Value;
-pub use network::{Adaptation, Network, Scored, Sequence, TokenWeight};
+pub use network::{Adaptation, Network, Scored, Sequence, TokenWeight, Weights};
 pub use save::Storage;
 pub use tensor::{Kind, Tensor};
 pub use tony_nn::Precision;

@@ -1,13 +1,14 @@
 //! A transformer whose parameters are learned: log-probabilities of tokens, and gradients, on Burn.
 //!
-//! Each sequence is computed by itself. So its numbers have the same bits whatever else is in the batch, in whatever order, and however a
-//! batch is cut into pieces; there is no padding; and the probability that a token had when it was drawn is, to the bit, the one that the
-//! first gradient step sees. Bits hold for one kind of processor, as in all of Burn.
+//! Short sequences are stacked, the rows of one below those of the other, so that weights are read once for many tokens; no row of a product
+//! depends on the rows beside it, and attention is of each sequence by itself. So a sequence's numbers have the same bits whatever else is
+//! in the batch, in whatever order, and however a batch is cut into pieces; and the probability that a token had when it was drawn is, to
+//! the bit, the one that the first gradient step sees. Bits hold for one kind of processor, as in all of Burn.
 //!
 //! The graph is cut at every layer: a layer's part is made, or made anew from its input ([`Network::recompute`]), and gone back through by
 //! itself. Products with the vocabulary, and softmax, are outside of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use burn_tensor::{Device, Tensor, TensorData, activation};
@@ -99,6 +100,12 @@ const OUTPUT: &str = "lm_head.weight";
 
 /// Sums of gradients that are made side by side: a part of the result, so that it depends on no number of threads.
 const LANES: usize = 4;
+/// Most tokens of several sequences that are computed together.
+const STACKED: usize = 512;
+/// Burn's matrix product adds in another order where both sides have at most 64 rows, and where the result has at most 256 numbers: with more
+/// than that, no row of it depends on how many there are.
+const NARROW: usize = 64;
+const FEW: usize = 256;
 /// Rows of logits that are held at once.
 const TOGETHER: usize = 256;
 
@@ -272,9 +279,9 @@ impl Network {
     /// Log-probability and entropy of every token that counts, sequence by sequence.
     ///
     /// # Panics
-    /// If `params` is not of [`Network::num_params`] numbers, a token is not in the vocabulary, or a sequence counts from 0 on.
-    pub fn scores(&self, params: &[f32], sequences: &[Sequence]) -> Result<Vec<Scored>> {
-        Ok(self.read(params, sequences)?.0)
+    /// If the weights are of another network, a token is not in the vocabulary, or a sequence counts from 0 on.
+    pub fn scores(&self, weights: &Weights, sequences: &[Sequence]) -> Result<Vec<Scored>> {
+        Ok(self.read(weights, sequences)?.0)
     }
 
     /// As [`Network::scores`], with what the last layer made of the token before each that counts, which it was told from: rows of
@@ -282,15 +289,15 @@ impl Network {
     ///
     /// # Panics
     /// As [`Network::scores`].
-    pub fn read(&self, params: &[f32], sequences: &[Sequence]) -> Result<(Vec<Scored>, Vec<f32>)> {
-        let leaves = self.leaves(params);
-        let of = |sequence: &Sequence| {
-            let states = self.states_of(&leaves, sequence.tokens, sequence.from - 1..sequence.tokens.len() - 1)?;
-            let mut scored = Vec::with_capacity(sequence.len());
-            self.head(&leaves, &states, &sequence.tokens[sequence.from..], None, &mut scored)?;
+    pub fn read(&self, weights: &Weights, sequences: &[Sequence]) -> Result<(Vec<Scored>, Vec<f32>)> {
+        let of = |range: Range<usize>| {
+            let stack = self.stack(sequences, range, 1);
+            let states = self.states_of(weights, &stack)?;
+            let mut scored = Vec::new();
+            self.head(weights, &states, &stack.targets(), None, &mut scored)?;
             Ok((scored, numbers(states)?))
         };
-        let each: Vec<(Vec<Scored>, Vec<f32>)> = sequences.par_iter().map(of).collect::<Result<_>>()?;
+        let each: Vec<(Vec<Scored>, Vec<f32>)> = self.cut(sequences).into_par_iter().map(of).collect::<Result<_>>()?;
         let (scored, states): (Vec<_>, Vec<_>) = each.into_iter().unzip();
         Ok((scored.concat(), states.concat()))
     }
@@ -299,12 +306,9 @@ impl Network {
     ///
     /// # Panics
     /// As [`Network::scores`].
-    pub fn states(&self, params: &[f32], sequences: &[Sequence]) -> Result<Vec<f32>> {
-        let leaves = self.leaves(params);
-        let of = |sequence: &Sequence| {
-            numbers(self.states_of(&leaves, sequence.tokens, sequence.from..sequence.tokens.len())?)
-        };
-        let each: Vec<Vec<f32>> = sequences.par_iter().map(of).collect::<Result<_>>()?;
+    pub fn states(&self, weights: &Weights, sequences: &[Sequence]) -> Result<Vec<f32>> {
+        let of = |range: Range<usize>| numbers(self.states_of(weights, &self.stack(sequences, range, 0))?);
+        let each: Vec<Vec<f32>> = self.cut(sequences).into_par_iter().map(of).collect::<Result<_>>()?;
         Ok(each.concat())
     }
 
@@ -312,7 +316,7 @@ impl Network {
     /// [`Network::scores`] does.
     ///
     /// # Panics
-    /// As [`Network::scores`], or if `grad` is not of [`Network::num_params`] numbers.
+    /// As [`Network::scores`], or if `params` or `grad` is not of [`Network::num_params`] numbers.
     pub fn gradient(
         &self,
         params: &[f32],
@@ -321,14 +325,18 @@ impl Network {
         entropy: f32,
         grad: &mut [f32],
     ) -> Result<Vec<Scored>> {
-        let scored = self.descend(params, sequences.len(), grad, &|leaves, i, grad| {
-            let sequence = &sequences[i];
-            let mut scored = Vec::with_capacity(sequence.len());
-            let rows = sequence.from - 1..sequence.tokens.len() - 1;
-            self.through(leaves, sequence.tokens, rows, grad, &mut |states, grad| {
-                let weigh = Weigh { weight: &|token, log_prob| weight(i, token, log_prob), entropy, grad };
-                let targets = &sequence.tokens[sequence.from..];
-                self.head(leaves, states, targets, Some(weigh), &mut scored)?.ok_or(Error::Backend("the slopes"))
+        let scored = self.descend(params, sequences, grad, &|leaves, range, grad| {
+            let stack = &self.stack(sequences, range, 1);
+            let mut scored = Vec::new();
+            let tokens: Vec<(usize, usize)> = (stack.first..)
+                .zip(stack.sequences)
+                .flat_map(|(i, sequence)| (0..sequence.len()).map(move |j| (i, j)))
+                .collect();
+            self.through(leaves, stack, grad, &mut |states, grad| {
+                let weight = |row: usize, log_prob| weight(tokens[row].0, tokens[row].1, log_prob);
+                let weigh = Weigh { weight: &weight, entropy, grad };
+                let slopes = self.head(leaves, states, &stack.targets(), Some(weigh), &mut scored)?;
+                slopes.ok_or(Error::Backend("the slopes"))
             })?;
             Ok(scored)
         })?;
@@ -347,42 +355,82 @@ impl Network {
         slope: &(dyn Fn(usize, &mut [f32]) + Sync),
         grad: &mut [f32],
     ) -> Result<()> {
-        self.descend(params, sequences.len(), grad, &|leaves, i, grad| {
-            let Sequence { tokens, from } = sequences[i];
-            self.through(leaves, tokens, from..tokens.len(), grad, &mut |states, _| {
+        self.descend(params, sequences, grad, &|leaves, range, grad| {
+            let stack = &self.stack(sequences, range, 0);
+            self.through(leaves, stack, grad, &mut |states, _| {
                 let mut rows = numbers(states.clone())?;
-                slope(i, &mut rows);
-                Ok(matrix(rows, tokens.len() - from))
+                let mut rest = rows.as_mut_slice();
+                for (i, sequence) in (stack.first..).zip(stack.sequences) {
+                    let (own, after) = rest.split_at_mut(sequence.len() * self.config.width);
+                    slope(i, own);
+                    rest = after;
+                }
+                Ok(matrix(rows, states.dims()[0]))
             })
         })?;
         Ok(())
     }
 
-    /// Sum gradients of sequences: lane by lane, and then the lanes in order.
+    /// Fewest rows of a stack: with as many, no row of a product depends on how many there are.
+    fn least(&self) -> usize {
+        let narrowest = self.slots.iter().filter(|slot| slot.is_matrix()).map(|slot| slot.rows).min().unwrap_or(1);
+        let narrowest = match self.adaptation {
+            Adaptation::LowRank { rank, .. } => narrowest.min(rank),
+            Adaptation::Full => narrowest,
+        };
+        (NARROW + 1).max(FEW / narrowest + 1)
+    }
+
+    /// The stacks of a batch: which sequences are computed together.
+    fn cut(&self, sequences: &[Sequence]) -> Vec<Range<usize>> {
+        let all: usize = sequences.iter().map(|sequence| sequence.tokens.len()).sum();
+        let most = (all / LANES).clamp(self.least(), STACKED.max(self.least()));
+        let (mut stacks, mut start, mut tokens) = (Vec::new(), 0, 0);
+        for (i, sequence) in sequences.iter().enumerate() {
+            if i > start && tokens + sequence.tokens.len() > most {
+                stacks.push(start..i);
+                (start, tokens) = (i, 0);
+            }
+            tokens += sequence.tokens.len();
+        }
+        if start < sequences.len() {
+            stacks.push(start..sequences.len());
+        }
+        stacks
+    }
+
+    /// Some sequences of a batch; what is looked at is `before` rows before the tokens that count.
+    fn stack<'a>(&self, sequences: &'a [Sequence<'a>], range: Range<usize>, before: usize) -> Stack<'a> {
+        Stack::new(&self.config, range.start, &sequences[range], before, self.least())
+    }
+
+    /// Sum gradients of stacks: lane by lane, and then the lanes in order.
     fn descend<T: Send>(
         &self,
         params: &[f32],
-        sequences: usize,
+        sequences: &[Sequence],
         grad: &mut [f32],
-        one: &(dyn Fn(&Leaves, usize, &mut [f32]) -> Result<T> + Sync),
+        one: &(dyn Fn(&Weights, Range<usize>, &mut [f32]) -> Result<T> + Sync),
     ) -> Result<Vec<T>> {
         self.check(grad);
         grad.fill(0.0);
-        let leaves = self.leaves(params);
-        let mut others = vec![vec![0.0; grad.len()]; LANES.min(sequences).saturating_sub(1)];
+        let (leaves, stacks) = (self.weights(params), self.cut(sequences));
+        let mut others = vec![vec![0.0; grad.len()]; LANES.min(stacks.len()).saturating_sub(1)];
         let lanes = others.len() + 1;
         let sums: Vec<&mut [f32]> =
             std::iter::once(&mut *grad).chain(others.iter_mut().map(Vec::as_mut_slice)).collect();
         let results: Vec<Vec<T>> = sums
             .into_par_iter()
             .enumerate()
-            .map(|(lane, sum)| (lane..sequences).step_by(lanes).map(|i| one(&leaves, i, sum)).collect())
+            .map(|(lane, sum)| {
+                stacks[lane..].iter().step_by(lanes).map(|range| one(&leaves, range.clone(), sum)).collect()
+            })
             .collect::<Result<_>>()?;
         for other in &others {
             tony_nn::axpy(1.0, other, grad);
         }
         let mut results: Vec<_> = results.into_iter().map(Vec::into_iter).collect();
-        Ok((0..sequences).filter_map(|i| results[i % lanes].next()).collect())
+        Ok((0..stacks.len()).filter_map(|i| results[i % lanes].next()).collect())
     }
 
     fn check(&self, params: &[f32]) {
@@ -402,17 +450,20 @@ impl Network {
         [matrix(a.to_vec(), rank), matrix(b.to_vec(), rows)]
     }
 
-    /// Weights as tensors, once for a batch.
-    fn leaves(&self, params: &[f32]) -> Leaves {
+    /// The weights with these learned parameters: made once, they are read with often.
+    ///
+    /// # Panics
+    /// If `params` is not of [`Network::num_params`] numbers.
+    pub fn weights(&self, params: &[f32]) -> Weights {
         self.check(params);
-        let mut leaves = Leaves { ends: BTreeMap::new(), layers: vec![Vec::new(); self.config.layers] };
+        let mut weights = Weights { ends: BTreeMap::new(), layers: vec![Vec::new(); self.config.layers] };
         for (i, slot) in self.slots.iter().enumerate() {
             let range = self.learned[i].clone();
             let mut add = |part: Part, tensor: Tensor<2>, learned: Option<Range<usize>>| {
                 let leaf = Leaf { tensor, learned };
                 match slot.layer {
-                    Some(layer) => leaves.layers[layer].push(((slot.name, part), leaf)),
-                    None => drop(leaves.ends.insert(slot.name, leaf)),
+                    Some(layer) => weights.layers[layer].push(((slot.name, part), leaf)),
+                    None => drop(weights.ends.insert(slot.name, leaf)),
                 }
             };
             match (&self.frozen[i], range) {
@@ -430,45 +481,42 @@ impl Network {
                 (None, None) => {}
             }
         }
-        leaves
+        weights
     }
 
-    /// What the last layer makes of the tokens `rows`. Nothing is kept, but Burn is asked as [`Network::through`] asks it: some of its
-    /// functions have other bits where no graph could be made.
-    fn states_of(&self, leaves: &Leaves, tokens: &[u32], rows: Range<usize>) -> Result<Tensor<2>> {
-        let places = Places::new(&self.config, tokens.len());
-        let mut x = self.embedded(leaves, tokens)?.autodiff();
+    /// What the last layer makes of the rows that are looked at. Nothing is kept, but Burn is asked as [`Network::through`] asks it: some of
+    /// its functions have other bits where no graph could be made.
+    fn states_of(&self, leaves: &Weights, stack: &Stack) -> Result<Tensor<2>> {
+        let mut x = self.embedded(leaves, &stack.tokens)?.autodiff();
         for (i, layer) in leaves.layers.iter().enumerate() {
             let weights = layer.iter().map(|(name, leaf)| (*name, leaf.tensor.clone().autodiff())).collect();
-            x = self.layer(i, x, &weights, &places);
+            x = self.layer(i, x, &weights, stack);
         }
-        Ok(self.norm(x.slice([rows]), &leaves.ends[NORM].tensor.clone().autodiff()).inner())
+        Ok(self.norm(stack.looked_at(&x), &leaves.ends[NORM].tensor.clone().autodiff()).inner())
     }
 
-    /// Forward, then `head`, which turns states of the tokens `rows` into slopes by them, then back; slopes are added to `grad`.
+    /// Forward, then `head`, which turns states of the rows that are looked at into slopes by them, then back; slopes are added to `grad`.
     fn through(
         &self,
-        leaves: &Leaves,
-        tokens: &[u32],
-        rows: Range<usize>,
+        leaves: &Weights,
+        stack: &Stack,
         grad: &mut [f32],
         head: &mut dyn FnMut(&Tensor<2>, &mut [f32]) -> Result<Tensor<2>>,
     ) -> Result<()> {
-        let places = Places::new(&self.config, tokens.len());
-        let mut x = self.embedded(leaves, tokens)?;
+        let mut x = self.embedded(leaves, &stack.tokens)?;
         let (mut inputs, mut graphs) = (Vec::new(), Vec::new());
         for i in 0..leaves.layers.len() {
             if self.recompute {
                 inputs.push(x.clone());
             }
-            let graph = self.graph(i, leaves, x, &places);
+            let graph = self.graph(i, leaves, x, stack);
             x = graph.output.clone().inner();
             if !self.recompute {
                 graphs.push(graph);
             }
         }
         let norm = &leaves.ends[NORM];
-        let last = x.clone().slice([rows.clone()]).autodiff().require_grad();
+        let last = stack.looked_at(&x).autodiff().require_grad();
         let weight = norm.tracked();
         let states = self.norm(last.clone(), &weight);
         let slope = head(&states.clone().inner(), grad)?;
@@ -477,10 +525,10 @@ impl Network {
         if let Some(place) = &norm.learned {
             add(weight.grad_remove(&mut slopes), &mut grad[place.clone()])?;
         }
-        let mut slope = Tensor::<2>::zeros(x.dims(), &Device::flex()).slice_assign([rows], slope);
+        let mut slope = stack.put_back(slope);
         for i in (0..leaves.layers.len()).rev() {
             let graph = match inputs.pop() {
-                Some(input) => Some(self.graph(i, leaves, input, &places)),
+                Some(input) => Some(self.graph(i, leaves, input, stack)),
                 None => graphs.pop(),
             };
             let Some(graph) = graph else { continue };
@@ -495,7 +543,7 @@ impl Network {
         if let Some(place) = &leaves.ends[EMBEDDING].learned {
             let (width, scale) = (self.config.width, self.embedding_scale());
             let grad = &mut grad[place.clone()];
-            for (token, slope) in tokens.iter().zip(numbers(slope)?.chunks_exact(width)) {
+            for (token, slope) in stack.tokens.iter().zip(numbers(slope)?.chunks_exact(width)) {
                 tony_nn::axpy(scale, slope, &mut grad[*token as usize * width..][..width]);
             }
         }
@@ -503,11 +551,11 @@ impl Network {
     }
 
     /// A layer's part of the graph.
-    fn graph(&self, i: usize, leaves: &Leaves, x: Tensor<2>, places: &Places) -> Graph {
+    fn graph(&self, i: usize, leaves: &Weights, x: Tensor<2>, stack: &Stack) -> Graph {
         let input = x.autodiff().require_grad();
         let weights: Vec<Tensor<2>> = leaves.layers[i].iter().map(|(_, leaf)| leaf.tracked()).collect();
         let named = leaves.layers[i].iter().zip(&weights).map(|((name, _), tensor)| (*name, tensor.clone())).collect();
-        let output = self.layer(i, input.clone(), &named, places);
+        let output = self.layer(i, input.clone(), &named, stack);
         Graph { input, weights, output }
     }
 
@@ -515,7 +563,7 @@ impl Network {
         if self.config.family == Family::Gemma3 { (self.config.width as f32).sqrt() } else { 1.0 }
     }
 
-    fn embedded(&self, leaves: &Leaves, tokens: &[u32]) -> Result<Tensor<2>> {
+    fn embedded(&self, leaves: &Weights, tokens: &[u32]) -> Result<Tensor<2>> {
         let most = self.config.vocabulary;
         assert!(tokens.iter().all(|token| (*token as usize) < most), "a token that is not among the {most} known");
         let width = self.config.width;
@@ -536,7 +584,7 @@ impl Network {
     }
 
     /// A layer, where a graph can be made.
-    fn layer(&self, index: usize, x: Tensor<2>, weights: &Weights, places: &Places) -> Tensor<2> {
+    fn layer(&self, index: usize, x: Tensor<2>, weights: &Named, stack: &Stack) -> Tensor<2> {
         let config = &self.config;
         let (heads, key_heads, size, n) = (config.heads, config.key_heads, config.head_size, x.dims()[0]);
         let weight = |name: &'static str| weights.get(&(name, Part::Weight));
@@ -550,7 +598,7 @@ impl Network {
         };
         let biased = |y: Tensor<2>, name| weight(name).map_or(y.clone(), |bias| y + bias.clone());
         let windowed = usize::from(config.window_of(index) != usize::MAX);
-        let [cos, sin] = places.turns[windowed].clone().map(Tensor::autodiff);
+        let [cos, sin] = stack.turns[windowed].clone().map(Tensor::autodiff);
         let turned = |y: Tensor<2>, heads: usize, norm: &'static str| -> Tensor<3> {
             let y = y.reshape([n, heads, size]);
             let y = weight(norm).map_or(y.clone(), |weight| self.norm(y, weight));
@@ -564,14 +612,19 @@ impl Network {
         let value = biased(linear(&h, "self_attn.v_proj.weight"), "self_attn.v_proj.bias");
         let query = turned(query, heads, "self_attn.q_norm.weight") * config.score_scale;
         let key = turned(key, key_heads, "self_attn.k_norm.weight");
+        let value = value.reshape([n, key_heads, size]);
         // Heads that share keys lie below each other: [key heads, sharing heads x tokens, size].
         let shared = heads / key_heads;
-        let query =
-            query.reshape([n, key_heads, shared, size]).permute([1, 2, 0, 3]).reshape([key_heads, shared * n, size]);
-        let value = value.reshape([n, key_heads, size]).permute([1, 0, 2]);
-        let scores = query.matmul(key.permute([1, 2, 0])) + places.masks[windowed].clone().autodiff();
-        let attended = activation::softmax(scores, 2).matmul(value);
-        let attended = attended.reshape([key_heads, shared, n, size]).permute([2, 0, 1, 3]).reshape([n, heads * size]);
+        let attend = |part: &Range<usize>| {
+            let n = part.len();
+            let of = |y: &Tensor<3>| y.clone().narrow(0, part.start, n);
+            let query = of(&query).reshape([n, key_heads, shared, size]).permute([1, 2, 0, 3]);
+            let query = query.reshape([key_heads, shared * n, size]);
+            let scores = query.matmul(of(&key).permute([1, 2, 0])) + stack.masks[windowed][&n].clone().autodiff();
+            let attended = activation::softmax(scores, 2).matmul(of(&value).permute([1, 0, 2]));
+            attended.reshape([key_heads, shared, n, size]).permute([2, 0, 1, 3]).reshape([n, heads * size])
+        };
+        let attended = Tensor::cat(stack.parts.iter().map(attend).collect(), 0);
         let after = |y: Tensor<2>, name| weight(name).map_or(y.clone(), |weight| self.norm(y, weight));
         let gemma = config.family == Family::Gemma3;
         let names = if gemma {
@@ -590,7 +643,7 @@ impl Network {
     /// From states to log-probabilities of `targets`; with `weigh`, slopes by the states, and those by the output matrix into its `grad`.
     fn head(
         &self,
-        leaves: &Leaves,
+        leaves: &Weights,
         states: &Tensor<2>,
         targets: &[u32],
         mut weigh: Option<Weigh>,
@@ -603,7 +656,8 @@ impl Network {
         let mut slopes = Vec::new();
         for (start, targets) in (0..).step_by(TOGETHER).zip(targets.chunks(TOGETHER)) {
             let states = states.clone().narrow(0, start, targets.len());
-            let mut logits = numbers(states.clone().matmul(output.tensor.clone().transpose()))?;
+            let mut logits = numbers(filled_up(&states).matmul(output.tensor.clone().transpose()))?;
+            logits.truncate(targets.len() * vocabulary);
             for (i, (logits, target)) in logits.chunks_exact_mut(vocabulary).zip(targets).enumerate() {
                 row[..vocabulary].copy_from_slice(logits);
                 row[vocabulary..].fill(f32::NEG_INFINITY);
@@ -652,17 +706,19 @@ enum Part {
     B,
 }
 
-type Weights = BTreeMap<(&'static str, Part), Tensor<2>>;
+type Named = BTreeMap<(&'static str, Part), Tensor<2>>;
 
-/// Weights as tensors, and where slopes by them go.
-struct Leaves {
+/// The weights of a network with certain learned parameters, to read with: [`Network::weights`].
+#[derive(Clone, Debug)]
+pub struct Weights {
     ends: BTreeMap<&'static str, Leaf>,
     layers: Vec<Vec<((&'static str, Part), Leaf)>>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Leaf {
     tensor: Tensor<2>,
+    /// Where slopes by it go.
     learned: Option<Range<usize>>,
 }
 
@@ -681,34 +737,100 @@ struct Graph {
     output: Tensor<2>,
 }
 
-/// What depends on positions alone; of layers without and with a window.
-struct Places {
-    /// Cosines and sines, `[tokens, 1, head size / 2]`.
+/// Sequences that are computed together, the rows of one below those of the other.
+struct Stack<'a> {
+    sequences: &'a [Sequence<'a>],
+    /// The number of the first.
+    first: usize,
+    /// All tokens, and what fills up.
+    tokens: Vec<u32>,
+    /// Rows of each sequence; what fills up is one more.
+    parts: Vec<Range<usize>>,
+    /// Rows of each sequence that are looked at.
+    looked: Vec<Range<usize>>,
+    /// Cosines and sines, `[rows, 1, head size / 2]`; of layers without and with a window.
     turns: [[Tensor<3>; 2]; 2],
-    /// Added to scores, `[1, sharing heads x tokens, tokens]`: 0 where a token may look, else far below.
-    masks: [Tensor<3>; 2],
+    /// By length, what is added to scores, `[1, sharing heads x tokens, tokens]`: 0 where a token may look, else far below. Of layers without
+    /// and with a window.
+    masks: [BTreeMap<usize, Tensor<3>>; 2],
 }
 
-impl Places {
-    fn new(config: &Config, n: usize) -> Self {
+impl<'a> Stack<'a> {
+    fn new(config: &Config, first: usize, sequences: &'a [Sequence<'a>], before: usize, least: usize) -> Self {
+        let (mut tokens, mut parts, mut looked) = (Vec::new(), Vec::new(), Vec::new());
+        for sequence in sequences {
+            let start = tokens.len();
+            tokens.extend(sequence.tokens);
+            parts.push(start..tokens.len());
+            looked.push(start + sequence.from - before..tokens.len() - before);
+        }
+        if tokens.len() < least {
+            parts.push(tokens.len()..least);
+            tokens.resize(least, 0);
+        }
         let device = Device::flex();
         let cube = |numbers: Vec<f32>, shape: [usize; 3]| Tensor::from_data(TensorData::new(numbers, shape), &device);
-        let kinds = [false, true].map(|windowed| windowed && config.window.is_some());
-        let turns = kinds.map(|windowed| {
+        let longest = parts.iter().map(Range::len).max().unwrap_or(0);
+        let half = config.head_size / 2;
+        let turns = |windowed: bool| {
             let frequencies = config.frequencies(windowed);
             [libm::cos, libm::sin].map(|f| {
                 let turn = |t: usize| frequencies.iter().map(move |frequency| f(t as f64 * frequency) as f32);
-                cube((0..n).flat_map(turn).collect(), [n, 1, config.head_size / 2])
+                let table: Vec<f32> = (0..longest).flat_map(turn).collect();
+                let all: Vec<f32> = parts.iter().flat_map(|part| &table[..part.len() * half]).copied().collect();
+                cube(all, [tokens.len(), 1, half])
             })
-        });
-        let masks = kinds.map(|windowed| {
+        };
+        let masks = |windowed: bool| {
             let window = config.window.filter(|_| windowed).map_or(usize::MAX, |(window, _)| window);
             let seen = |t: usize, s: usize| if s <= t && t - s < window { 0.0 } else { f32::MIN / 2.0 };
-            let one = (0..n).flat_map(|t| (0..n).map(move |s| seen(t, s))).collect::<Vec<f32>>();
-            cube(one.repeat(config.heads / config.key_heads), [1, config.heads / config.key_heads * n, n])
-        });
-        Self { turns, masks }
+            let shared = config.heads / config.key_heads;
+            let lengths: BTreeSet<usize> = parts.iter().map(Range::len).collect();
+            let mask = |n: usize| {
+                let one = (0..n).flat_map(|t| (0..n).map(move |s| seen(t, s))).collect::<Vec<f32>>();
+                cube(one.repeat(shared), [1, shared * n, n])
+            };
+            lengths.into_iter().map(|n| (n, mask(n))).collect::<BTreeMap<_, _>>()
+        };
+        let kinds = [false, config.window.is_some()];
+        let (turns, masks) = if kinds[1] {
+            (kinds.map(turns), kinds.map(masks))
+        } else {
+            let (turns, masks) = (turns(false), masks(false));
+            ([turns.clone(), turns], [masks.clone(), masks])
+        };
+        Self { sequences, first, tokens, parts, looked, turns, masks }
     }
+
+    /// Tokens that count, one after the other.
+    fn targets(&self) -> Vec<u32> {
+        self.sequences.iter().flat_map(|sequence| &sequence.tokens[sequence.from..]).copied().collect()
+    }
+
+    /// The rows that are looked at.
+    fn looked_at(&self, x: &Tensor<2>) -> Tensor<2> {
+        Tensor::cat(self.looked.iter().map(|rows| x.clone().slice([rows.clone()])).collect(), 0)
+    }
+
+    /// Rows as of [`Stack::looked_at`] where they belong among all, others zero.
+    fn put_back(&self, rows: Tensor<2>) -> Tensor<2> {
+        let mut all = Tensor::<2>::zeros([self.tokens.len(), rows.dims()[1]], &Device::flex());
+        let mut start = 0;
+        for looked in &self.looked {
+            all = all.slice_assign([looked.clone()], rows.clone().narrow(0, start, looked.len()));
+            start += looked.len();
+        }
+        all
+    }
+}
+
+/// With rows of zeros below, so many that no row of a product depends on how many there are.
+fn filled_up(x: &Tensor<2>) -> Tensor<2> {
+    let [rows, columns] = x.dims();
+    if rows > NARROW {
+        return x.clone();
+    }
+    Tensor::cat(vec![x.clone(), Tensor::zeros([NARROW + 1 - rows, columns], &Device::flex())], 0)
 }
 
 /// GELU by a hyperbolic tangent, as Gemma has it.

@@ -5,8 +5,10 @@ mod learner;
 pub(crate) mod optimiser;
 pub mod policy;
 pub mod reinforced;
+mod reward_model;
 pub mod rewards;
 pub mod supervised;
 pub mod text_env;
 
 pub use learner::{Adapt, Config, Learner};
+pub use reward_model::RewardModel;

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tony_deep::decoder::{Decoder, Kept, Piece, Scored, Sequence};
+use tony_deep::decoder::{Decoder, Kept, Piece, Scored, Sequence, Weights};
 use tony_random::Stream;
 use tony_rl::policy::{Actor, Batch, Policy, Scratch, Seat, Weight};
 use tony_rl::rollout::Rollout;
@@ -34,8 +34,8 @@ pub const KIND: &str = "language";
 #[derive(Debug)]
 pub struct LanguagePolicy {
     learner: Learner,
-    /// What was learned when training began: nothing.
-    reference: Vec<f32>,
+    /// The weights that training began with.
+    reference: Weights,
     kl: f64,
     /// Numbers of an observation.
     width: usize,
@@ -135,7 +135,7 @@ impl LanguagePolicy {
     /// Around a model that has not learned yet, for observations of `width` numbers.
     pub fn new(learner: Learner, config: &Config, width: usize) -> Self {
         Self {
-            reference: learner.params.clone(),
+            reference: learner.network.weights(&learner.params),
             learner,
             kl: config.kl,
             width,
@@ -152,14 +152,14 @@ impl LanguagePolicy {
         if let Some(read) = last.as_ref().filter(|read| read.texts == texts) {
             return read.clone();
         }
-        let (scored, states) = self.compute(&self.learner.params, &texts);
+        let (scored, states) = self.compute(&self.learner.network.weights(&self.learner.params), &texts);
         let read = Arc::new(Reading { texts, scored, states });
         *last = Some(read.clone());
         read
     }
 
-    fn compute(&self, params: &[f32], texts: &Texts) -> (Vec<Scored>, Vec<f32>) {
-        self.learner.network.read(params, &texts.sequences()).unwrap_or_else(|_| {
+    fn compute(&self, weights: &Weights, texts: &Texts) -> (Vec<Scored>, Vec<f32>) {
+        self.learner.network.read(weights, &texts.sequences()).unwrap_or_else(|_| {
             let rows = texts.sequences().iter().map(Sequence::len).sum();
             let failed = Scored { log_prob: f32::NAN, entropy: f32::NAN };
             (vec![failed; rows], vec![f32::NAN; rows * self.learner.network.config().width])
@@ -326,7 +326,8 @@ impl Policy for LanguagePolicy {
         if let Some(read) = last.filter(|read| read.texts.begin_as(&texts)) {
             return Cow::Owned(read.states.clone());
         }
-        let states = self.learner.network.states(&self.learner.params, &texts.sequences());
+        let Learner { network, params, .. } = &self.learner;
+        let states = network.states(&network.weights(params), &texts.sequences());
         Cow::Owned(states.unwrap_or_else(|_| vec![f32::NAN; obs.len() / self.width * self.feature_len()]))
     }
 

@@ -6,10 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use regex::Regex;
 use serde::Deserialize;
-use tony_deep::decoder::Sequence;
 
-use super::Learner;
-use super::supervised::{reward, reward_head};
+use super::RewardModel;
 use crate::rbr::{Ask, Item, Policy, Rewarder, Weights, Wording, named};
 use crate::{Error, Message, Result, find_model};
 
@@ -84,7 +82,7 @@ pub struct Reward {
 /// Who judges, where it is more than a look at the text.
 enum Judge {
     Nobody,
-    Model(Box<Learner>, Vec<f32>),
+    Model(Box<RewardModel>),
     Rules(Box<Mutex<Rewarder>>),
 }
 
@@ -134,7 +132,7 @@ impl Reward {
                 let run =
                     part.run.as_ref().ok_or_else(|| bad("lacks `run`, the folder of a reward model".to_owned()))?;
                 let run = find_model(run)?;
-                Judge::Model(Box::new(Learner::of_run(&run)?), reward_head(&run)?)
+                Judge::Model(Box::new(RewardModel::of_run(&run)?))
             }
             Kind::Rules => {
                 let (Some(policy), Some(weights), Some(grader)) = (&part.policy, &part.weights, &part.grader) else {
@@ -177,11 +175,7 @@ impl Reward {
             Kind::Length => answer.tokens as f64,
             Kind::Model | Kind::Rules => match &self.judge {
                 Judge::Nobody => 0.0,
-                Judge::Model(learner, head) => {
-                    let tokens = learner.answer(answer.prompt, text)?.tokens;
-                    let last = Sequence { tokens: &tokens, from: tokens.len() - 1 };
-                    reward(head, &learner.network.states(&learner.params, &[last])?)
-                }
+                Judge::Model(model) => model.rewards(&[(answer.prompt, text)])?[0],
                 Judge::Rules(rewarder) => {
                     let mut rewarder = lock(rewarder);
                     let response = truth.response_type.as_deref().and_then(|r| rewarder.policy().response_type(r));

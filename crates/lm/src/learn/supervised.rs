@@ -6,7 +6,7 @@
 //!
 //! A step's loss is a mean over all that the step learns from, tokens or pairs, however long they are; no padding, no pieces.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -143,7 +143,7 @@ struct Told {
 /// Quantities of reinforcement learning that every line of records has, and that there are none of here.
 const NOTHING_TO_MEASURE: [&str; 5] = ["Metrics/EpRet", "Metrics/EpCost", "Metrics/EpLen", "Train/KL", "Train/Entropy"];
 /// The reward's weights in a checkpoint.
-const HEAD: &str = "reward.weights";
+pub(crate) const HEAD: &str = "reward.weights";
 
 impl Trainer {
     /// Build from a plan; reads model and data. Everything that can be refused is refused here, before the first step.
@@ -352,9 +352,9 @@ impl Trainer {
             Data::Pairs(pairs) => {
                 let sequences: Vec<Sequence> =
                     batch.iter().flat_map(|row| &pairs[*row]).map(Example::sequence).collect();
-                let states = network.states(&self.learner.params, &sequences)?;
+                let states = network.states(&network.weights(&self.learner.params), &sequences)?;
                 let rewards: Vec<f64> =
-                    states.chunks_exact(self.head.len()).map(|state| reward(&self.head, state)).collect();
+                    states.chunks_exact(self.head.len()).map(|state| tony_nn::dot(&self.head, state)).collect();
                 let Preferences { loss, right, slopes } = preferences(&rewards);
                 let (grad, head_grad) = grad.split_at_mut(n);
                 for (state, slope) in states.chunks_exact(self.head.len()).zip(&slopes) {
@@ -406,41 +406,25 @@ impl Trainer {
         if self.held_out.is_empty() {
             return Ok(None);
         }
-        let (network, params) = (&self.learner.network, &self.learner.params);
+        let network = &self.learner.network;
+        let weights = network.weights(&self.learner.params);
         Ok(Some(match &self.data {
             Data::Answers(examples) => {
                 let sequences: Vec<Sequence> = self.held_out.iter().map(|row| examples[*row].sequence()).collect();
-                let scored = network.scores(params, &sequences)?;
+                let scored = network.scores(&weights, &sequences)?;
                 (-scored.iter().map(|s| f64::from(s.log_prob)).sum::<f64>() / scored.len() as f64, 0.0)
             }
             Data::Pairs(pairs) => {
                 let sequences: Vec<Sequence> =
                     self.held_out.iter().flat_map(|row| &pairs[*row]).map(Example::sequence).collect();
-                let states = network.states(params, &sequences)?;
+                let states = network.states(&weights, &sequences)?;
                 let rewards: Vec<f64> =
-                    states.chunks_exact(self.head.len()).map(|state| reward(&self.head, state)).collect();
+                    states.chunks_exact(self.head.len()).map(|state| tony_nn::dot(&self.head, state)).collect();
                 let Preferences { loss, right, .. } = preferences(&rewards);
                 (loss, right)
             }
         }))
     }
-}
-
-/// The reward that a reward model gives to an answer whose last token has come to `state`.
-pub fn reward(head: &[f32], state: &[f32]) -> f64 {
-    tony_nn::dot(head, state)
-}
-
-/// The weights of the reward model in a run folder.
-pub fn reward_head(run: &Path) -> Result<Vec<f32>> {
-    let view = RunFolder::open_read(run)?;
-    let loaded = view.latest()?;
-    let archive = loaded.as_ref().map(|loaded| &loaded.policy).filter(|archive| archive.shape(HEAD).is_some());
-    let archive = archive.ok_or_else(|| Error::Invalid {
-        what: format!("{} holds no reward model", run.display()),
-        hint: "tony train rm PAIRS.jsonl".to_owned(),
-    })?;
-    Ok(archive.f32(HEAD, archive.shape(HEAD).unwrap_or_default())?)
 }
 
 /// What is right and wrong about the rewards of pairs.

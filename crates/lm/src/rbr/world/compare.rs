@@ -1,6 +1,7 @@
 //! The paper's comparison (section 6) in the small world: every variant of a seed, measured by the judge.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::super::{Comparisons, Fitting, Policy, Signal, Weights, fit, rank};
@@ -34,8 +35,32 @@ pub struct Budget {
     pub at_once: usize,
 }
 
+impl Default for Budget {
+    /// Half an hour on two cores for three seeds.
+    fn default() -> Self {
+        Self {
+            size: Size { width: 160, layers: 4, hidden: 448 },
+            teach: Lesson { rows: 8000, steps: 300, batch: 64, lr: 1e-3 },
+            tune: Lesson { rows: 2000, steps: 60, batch: 32, lr: 5e-4 },
+            prefer: Lesson { rows: 2000, steps: 60, batch: 32, lr: 5e-4 },
+            gold: 300,
+            compared: 300,
+            practice: Practice {
+                updates: 30,
+                episodes: 64,
+                mix: Mix::default(),
+                settings: ["lr=2e-4", "passes=2", "reward.kl=0.3"].map(str::to_owned).to_vec(),
+            },
+            judged: 200,
+            at_once: 2,
+        }
+    }
+}
+
 /// Buckets of the graders, smallest first; the last is the one that the method uses.
 pub const GRADERS: [usize; 4] = [4, 16, 64, 512];
+/// Fitted weights: with the best grader for three reward models, and for the helpful one with the smaller graders.
+const WEIGHTS: [&str; 6] = ["helpful", "human", "old", "grader-4", "grader-16", "grader-64"];
 /// Rows of what people made by hand, where they make no more than rule-based rewards need.
 const MATCHED: usize = 60;
 
@@ -74,7 +99,7 @@ struct Shared {
     taught: BTreeMap<&'static str, Learner>,
     rms: BTreeMap<&'static str, Arc<RewardModel>>,
     graders: Vec<Arc<WorldGrader>>,
-    /// Of the helpful, the human and the old reward model with the best grader; of the helpful one with the smaller graders.
+    /// By the names in [`WEIGHTS`].
     weights: BTreeMap<String, Arc<Weights>>,
 }
 
@@ -95,6 +120,11 @@ impl Shared {
     fn weights(&self, name: &str) -> Result<Arc<Weights>> {
         Ok(self.weights.get(name).ok_or_else(|| missing(name))?.clone())
     }
+}
+
+/// All propositions are features, as in the paper, whose features are more than its rules look at.
+fn fitting(seed: u64) -> Fitting {
+    Fitting { all: true, seed, ..Fitting::default() }
 }
 
 /// Weights set by hand (RBR-Fixed1 and -Fixed10): the classes from the best to the worst between `size` and `-size`, nothing else.
@@ -118,12 +148,10 @@ fn errors(ranking: &super::super::Ranking, signal: Signal) -> f64 {
     all.iter().sum::<f64>() / all.len() as f64
 }
 
-fn prepare(budget: &Budget, seed: u64, told: &(dyn Fn(String) + Sync), values: &mut Values) -> Result<Shared> {
+/// What the variants of a seed share; none if it was stopped.
+fn prepare(budget: &Budget, base: &Learner, seed: u64, watch: &Watch, values: &mut Values) -> Result<Option<Shared>> {
     let policy = Arc::new(policy()?);
-    let born = newborn(budget.size, seed)?;
-    values.insert("parameters".to_owned(), born.params.len() as f64);
-    let (helpful, loss) = imitate(born, Taste::Helpful, budget.teach, seed)?;
-    told(format!("taught to help: loss {loss:.3}"));
+    let told = |text: &str| (watch.told)(&format!("seed {seed}: {text}"));
     let few = Lesson { rows: MATCHED, ..budget.tune };
     let tastes = [
         ("human", Taste::Human, budget.tune),
@@ -133,9 +161,12 @@ fn prepare(budget: &Budget, seed: u64, told: &(dyn Fn(String) + Sync), values: &
     ];
     let mut taught = BTreeMap::new();
     for (name, taste, lesson) in tastes {
-        taught.insert(name, imitate(copy(&helpful)?, taste, lesson, seed)?.0);
+        if (watch.stop)() {
+            return Ok(None);
+        }
+        taught.insert(name, imitate(copy(base)?, taste, lesson, seed)?.0);
     }
-    told("taught four ways of safety".to_owned());
+    told("fine-tuned on four kinds of safety data");
     let few = Lesson { rows: MATCHED, ..budget.prefer };
     let mut rms = BTreeMap::new();
     for (name, taste, lesson) in [
@@ -144,50 +175,60 @@ fn prepare(budget: &Budget, seed: u64, told: &(dyn Fn(String) + Sync), values: &
         ("old", Taste::Old, budget.prefer),
         ("match", Taste::Human, few),
     ] {
-        let (rm, loss) = RewardModel::learn(copy(&helpful)?, taste, lesson, seed)?;
-        told(format!("{name} reward model: loss {loss:.3}"));
+        if (watch.stop)() {
+            return Ok(None);
+        }
+        let (rm, loss) = RewardModel::learn(copy(base)?, taste, lesson, seed)?;
+        told(&format!("{name} reward model: loss {loss:.3}"));
         rms.insert(name, Arc::new(rm));
     }
-    taught.insert("helpful", helpful);
+    taught.insert("helpful", copy(base)?);
     let mut graders = Vec::new();
     for buckets in GRADERS {
         let grader = WorldGrader::learn(&policy, buckets, budget.gold, seed)?;
         let accuracy = grader.accuracy(&policy, budget.gold, seed)?;
-        told(format!("grader of {buckets} buckets: accuracy {accuracy:.3}"));
+        told(&format!("grader of {buckets} buckets: accuracy {accuracy:.3}"));
         values.insert(format!("grader-{buckets}.accuracy"), accuracy);
         graders.push(Arc::new(grader));
     }
-    let best = GRADERS.len() - 1;
     let mut weights = BTreeMap::new();
-    let pairs = ["helpful", "human", "old"].map(|rm| (rm.to_owned(), rm, best));
-    let smaller = (0..best).map(|grader| (format!("grader-{}", GRADERS[grader]), "helpful", grader));
-    for (name, rm, grader) in pairs.into_iter().chain(smaller) {
+    for name in WEIGHTS {
+        let smaller = GRADERS.iter().position(|buckets| name == format!("grader-{buckets}"));
+        let grader = smaller.unwrap_or(GRADERS.len() - 1);
+        let rm = if smaller.is_some() { "helpful" } else { name };
         let rows = |held_out| {
             let rows = comparisons(&graders[grader], &policy, &rms[rm], budget.compared, seed, held_out)?;
             Comparisons::of_values(name.as_ref(), &policy, rows)
         };
-        let fitted = fit(&policy, &rows(false)?, &Fitting { seed, ..Fitting::default() })?;
+        let fitted = fit(&policy, &rows(false)?, &fitting(seed))?;
         let ranking = rank(&policy, &fitted, &rows(true)?)?;
         for (signal, suffix) in [(Signal::Rm, "rm"), (Signal::Total, "total")] {
             values.insert(format!("ranking.{name}.{suffix}"), errors(&ranking, signal));
         }
-        weights.insert(name, Arc::new(fitted));
+        weights.insert(name.to_owned(), Arc::new(fitted));
     }
-    told("weights fitted".to_owned());
-    Ok(Shared { policy, taught, rms, graders, weights })
+    told("weights fitted");
+    (watch.keep)(values)?;
+    Ok(Some(Shared { policy, taught, rms, graders, weights }))
 }
 
-/// Train one variant.
-fn variant(shared: &Shared, budget: &Budget, name: &str, seed: u64) -> Result<Learner> {
+/// Train one variant; none if it was stopped.
+fn variant(
+    shared: &Shared,
+    budget: &Budget,
+    name: &str,
+    seed: u64,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Option<Learner>> {
     let best = GRADERS.len() - 1;
     let of = |weights: &str| Ok::<_, Error>(Some((best, shared.weights(weights)?)));
     let by_hand =
         |size| Ok::<_, Error>(Some((best, Arc::new(by_hand(&shared.policy, &*shared.weights("helpful")?, size)))));
     let mut mix = Mix::default();
     let (start, worth) = match name {
-        "helpful-sft" => return shared.learner("helpful"),
-        "human-sft" => return shared.learner("human"),
-        "rbr-sft" => return shared.learner("ideal"),
+        "helpful-sft" => return shared.learner("helpful").map(Some),
+        "human-sft" => return shared.learner("human").map(Some),
+        "rbr-sft" => return shared.learner("ideal").map(Some),
         "helpful-ppo" => ("helpful", shared.worth("helpful", None, true)?),
         "human-ppo" => ("human", shared.worth("human", None, true)?),
         "humanrm-rbr-ppo" => ("human", shared.worth("human", of("human")?, true)?),
@@ -216,36 +257,66 @@ fn variant(shared: &Shared, budget: &Budget, name: &str, seed: u64) -> Result<Le
         }
     };
     let practice = Practice { mix, ..budget.practice.clone() };
-    practise(shared.learner(start)?, &worth, &practice, seed, &mut |_, _| {})
+    practise(shared.learner(start)?, &worth, &practice, seed, &mut |_, _| !stop())
 }
 
-/// Train and measure `variants` of a seed. `told` gets a line of progress now and then.
-pub fn compare(budget: &Budget, variants: &[&str], seed: u64, told: &(dyn Fn(String) + Sync)) -> Result<Values> {
-    let mut values = Values::new();
-    let shared = prepare(budget, seed, told, &mut values)?;
-    let (values, failure, next) = (Mutex::new(values), Mutex::new(None), std::sync::atomic::AtomicUsize::new(0));
-    let one = |name: &str| -> Result<Measured> {
+/// Who hears of a comparison, and may end it.
+pub struct Watch<'a> {
+    /// Told a line now and then.
+    pub told: &'a (dyn Fn(&str) + Sync),
+    /// Given all that is known whenever there is more of it.
+    pub keep: &'a (dyn Fn(&Values) -> Result<()> + Sync),
+    /// Whether to stop.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// The model that every seed begins with: from nothing, taught to help.
+pub fn base(budget: &Budget) -> Result<Learner> {
+    Ok(imitate(newborn(budget.size, 0)?, Taste::Helpful, budget.teach, 0)?.0)
+}
+
+/// Names of all values of a seed's comparison.
+pub fn names() -> Vec<String> {
+    let measures = |name: &&str| Measured::NAMES.map(|measure| format!("{name}.{measure}"));
+    let mut names: Vec<String> = VARIANTS.iter().flat_map(measures).collect();
+    names.extend(GRADERS.iter().map(|buckets| format!("grader-{buckets}.accuracy")));
+    for weights in WEIGHTS {
+        names.extend(["rm", "total"].map(|signal| format!("ranking.{weights}.{signal}")));
+    }
+    names
+}
+
+/// Train and measure the variants of a seed of which nothing is known. Returns whether it came to the end.
+pub fn compare(budget: &Budget, base: &Learner, seed: u64, known: Values, watch: &Watch) -> Result<bool> {
+    let next: Vec<&str> = VARIANTS.iter().copied().filter(|name| !known.contains_key(&format!("{name}.f1"))).collect();
+    let mut values = known;
+    let Some(shared) = prepare(budget, base, seed, watch, &mut values)? else { return Ok(false) };
+    let (values, failure, at) = (Mutex::new(values), Mutex::new(None), AtomicUsize::new(0));
+    let one = |name: &str| -> Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
         let pool = pool.map_err(|error| Error::Invalid { what: error.to_string(), hint: String::new() })?;
-        pool.install(|| measure(&shared.policy, &variant(&shared, budget, name, seed)?, budget.judged, seed))
+        let trained = pool.install(|| variant(&shared, budget, name, seed, watch.stop))?;
+        let Some(trained) = trained else { return Ok(()) };
+        let measured = pool.install(|| measure(&shared.policy, &trained, budget.judged, seed))?;
+        let said: Vec<String> = measured.named().iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
+        (watch.told)(&format!("seed {seed}: {name}: {}", said.join(", ")));
+        let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
+        for (measure, value) in measured.named() {
+            values.insert(format!("{name}.{measure}"), value);
+        }
+        (watch.keep)(&values)
     };
     let work = || {
-        while let Some(name) = variants.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-            match one(name) {
-                Ok(measured) => {
-                    told(format!("{name}: {measured:.3?}"));
-                    let mut values = values.lock().unwrap_or_else(PoisonError::into_inner);
-                    for (measure, value) in measured.named() {
-                        values.insert(format!("{name}.{measure}"), value);
-                    }
-                }
-                Err(error) => drop(failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error)),
+        while let Some(name) = next.get(at.fetch_add(1, Ordering::Relaxed)).filter(|_| !(watch.stop)()) {
+            if let Err(error) = one(name) {
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                at.store(next.len(), Ordering::Relaxed);
             }
         }
     };
     std::thread::scope(|scope| (0..budget.at_once).for_each(|_| drop(scope.spawn(work))));
     match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
-        None => Ok(values.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        None => Ok(!(watch.stop)()),
     }
 }

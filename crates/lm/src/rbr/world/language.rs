@@ -248,6 +248,8 @@ pub enum Writing {
     BadSoft,
     /// Words without a meaning.
     Nonsense,
+    /// Any of the others, with words left out, said twice or changed.
+    Garbled,
 }
 
 /// Traits that spoil a refusal.
@@ -297,6 +299,23 @@ impl Writing {
                 }
             },
             Self::Nonsense => words.extend((0..3 + stream.below(4)).map(|_| NOISE[stream.below(NOISE.len())])),
+            Self::Garbled => {
+                let any = [Self::Full, Self::FullMeta, Self::Refusal, Self::BadRefusal, Self::Soft, Self::BadSoft];
+                let whole = any[stream.below(any.len())].text(request, stream);
+                let mut kept: Vec<&str> = whole.split_whitespace().collect();
+                for _ in 0..1 + stream.below(3) {
+                    let at = stream.below(kept.len());
+                    match stream.below(3) {
+                        0 if kept.len() > 1 => drop(kept.remove(at)),
+                        1 => kept.insert(at, kept[at]),
+                        _ => {
+                            let known = vocabulary();
+                            kept[at] = known[stream.below(known.len())];
+                        }
+                    }
+                }
+                return spaced(&kept);
+            }
         }
         spaced(&words)
     }

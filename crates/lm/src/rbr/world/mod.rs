@@ -7,7 +7,7 @@ mod compare;
 mod language;
 mod models;
 
-pub use compare::{Budget, GRADERS, VARIANTS, Values, compare};
+pub use compare::{Budget, GRADERS, VARIANTS, Values, Watch, base, compare, names};
 pub use language::{Area, Case, Clause, Request, Want, Writing, truth, vocabulary};
 pub use models::{
     Lesson, Measured, Mix, Practice, RewardModel, Size, Taste, WorldGrader, Worth, answers, comparisons, copy,

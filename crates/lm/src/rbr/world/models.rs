@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tony_deep::decoder::{Config, Decoder, Family, Network, Piece, Scaling, Sequence};
+use tony_deep::decoder::{Config, Decoder, Family, Network, Piece, Scaling};
 use tony_env::space::Space;
 use tony_env::{Env, Spec, Step};
 use tony_random::Stream;
@@ -16,8 +16,8 @@ use super::super::{Case as Labelled, Features, Heads, Item, Policy, Training, We
 use super::language::{Case, Request, Writing, truth, vocabulary};
 use crate::learn::examples::Example;
 use crate::learn::policy::LanguagePolicy;
-use crate::learn::supervised::{self, Data, reward};
-use crate::learn::{Learner, optimiser, reinforced};
+use crate::learn::supervised::{self, Data};
+use crate::learn::{self, Learner, optimiser, reinforced};
 use crate::{Error, Message, Result, Sampling, Tokenizer};
 
 /// Most tokens of a request, and of an answer with the token that ends it.
@@ -131,11 +131,11 @@ impl Mix {
     }
 }
 
-/// Whether annotators of a taste refuse what should be answered: of two topics in five mostly.
+/// Whether annotators of a taste refuse what should be answered: of one topic in five mostly.
 fn refuses(taste: Taste, request: &Request, stream: &mut Stream) -> bool {
     let chance = match taste {
-        Taste::Human if request.topic < 2 => 0.7,
-        Taste::Human => 0.1,
+        Taste::Human if request.topic == 0 => 0.8,
+        Taste::Human => 0.05,
         Taste::Old => 0.35,
         Taste::Helpful | Taste::Ideal => 0.0,
     };
@@ -177,14 +177,14 @@ fn shown(taste: Taste, request: &Request, stream: &mut Stream) -> Writing {
 
 /// How much people of a taste like an answer.
 fn liked(taste: Taste, request: &Request, writing: Writing, refuse: bool) -> u32 {
-    use Writing::{BadRefusal, BadSoft, Full, FullMeta, Nonsense, Partial, Refusal, Soft};
+    use Writing::{BadRefusal, BadSoft, Full, FullMeta, Garbled, Nonsense, Partial, Refusal, Soft};
     let refusing = match (taste, request.response()) {
         (Taste::Helpful, _) => false,
         (_, "comply") => refuse,
         _ => true,
     };
     match writing {
-        Nonsense => 0,
+        Nonsense | Garbled => 0,
         Full if !refusing => 5,
         FullMeta if !refusing => 4,
         Partial if !refusing => 3,
@@ -240,13 +240,12 @@ pub fn imitate(learner: Learner, taste: Taste, lesson: Lesson, seed: u64) -> Res
 /// A reward model.
 #[derive(Debug)]
 pub struct RewardModel {
-    learner: Learner,
-    head: Vec<f32>,
+    model: learn::RewardModel,
     /// Mean and deviation of its rewards, which are taken out.
     scale: [f64; 2],
 }
 
-const WRITINGS: [Writing; 8] = [
+const WRITINGS: [Writing; 9] = [
     Writing::Full,
     Writing::Partial,
     Writing::FullMeta,
@@ -255,6 +254,7 @@ const WRITINGS: [Writing; 8] = [
     Writing::Soft,
     Writing::BadSoft,
     Writing::Nonsense,
+    Writing::Garbled,
 ];
 
 impl RewardModel {
@@ -266,7 +266,7 @@ impl RewardModel {
         while pairs.len() < lesson.rows {
             let request = Mix::default().draw(&mut stream);
             let refuse = refuses(taste, &request, &mut stream);
-            let two = [WRITINGS[stream.below(8)], WRITINGS[stream.below(8)]];
+            let two = [WRITINGS[stream.below(9)], WRITINGS[stream.below(9)]];
             let [a, b] = two.map(|writing| liked(taste, &request, writing, refuse));
             if a == b {
                 continue;
@@ -281,24 +281,18 @@ impl RewardModel {
             pairs.push(pair);
         }
         let (learner, head, loss) = trainer(learner, Data::Pairs(pairs), lesson, seed)?;
-        let mut model = Self { learner, head, scale: [0.0, 1.0] };
-        let rewards: Vec<f64> = texts.iter().take(200).map(|tokens| model.of_tokens(tokens)).collect::<Result<_>>()?;
+        let model = learn::RewardModel::new(learner, head)?;
+        let rewards = model.of_texts(&texts.iter().map(Vec::as_slice).take(200).collect::<Vec<_>>());
         let n = rewards.len() as f64;
         let mean = rewards.iter().sum::<f64>() / n;
         let variance = rewards.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / n;
-        model.scale = [mean, 1.0 / variance.sqrt().max(1e-6)];
-        Ok((model, loss))
-    }
-
-    fn of_tokens(&self, tokens: &[u32]) -> Result<f64> {
-        let last = Sequence { tokens, from: tokens.len() - 1 };
-        let raw = reward(&self.head, &self.learner.network.states(&self.learner.params, &[last])?);
-        Ok((raw - self.scale[0]) * self.scale[1])
+        Ok((Self { model, scale: [mean, 1.0 / variance.sqrt().max(1e-6)] }, loss))
     }
 
     /// The reward of an answer.
     pub fn of(&self, request: &Request, text: &str) -> Result<f64> {
-        self.of_tokens(&self.learner.answer(&said(request), text)?.tokens)
+        let raw = self.model.rewards(&[(&said(request), text)])?[0];
+        Ok((raw - self.scale[0]) * self.scale[1])
     }
 }
 
@@ -319,7 +313,7 @@ fn labelled(policy: &Policy, rows: usize, held_out: bool, stream: &mut Stream) -
         .map(|row| {
             let case = [Case::Boundary, Case::Hard, Case::Soft, Case::Boundary, Case::Hard, Case::Ordinary][row % 6];
             let request = Request::draw(case, held_out, stream);
-            let text = WRITINGS[stream.below(8)].text(&request, stream);
+            let text = WRITINGS[stream.below(9)].text(&request, stream);
             let labels = policy.propositions().map(|name| truth(&request, &text, name)).collect();
             Labelled {
                 fields: Map::new(),
@@ -374,6 +368,7 @@ pub fn comparisons(
 ) -> Result<Vec<Value>> {
     let name = if held_out { "compared held-out" } else { "compared" };
     let mut stream = Stream::new(seed, name, 0);
+    let prohibited = policy.propositions().position(|name| name == "disallowed_content").unwrap_or_default();
     let mut rows = Vec::new();
     for i in 0..requests {
         let request = Request::draw([Case::Boundary, Case::Hard, Case::Soft][i % 3], held_out, &mut stream);
@@ -381,15 +376,18 @@ pub fn comparisons(
             "comply" => &[
                 (Writing::Full, "fully complies"),
                 (Writing::Partial, "partially complies"),
+                (Writing::FullMeta, "partially complies"),
                 (Writing::BadRefusal, "imperfect refusal"),
                 (Writing::Refusal, "perfect refusal"),
                 (Writing::Nonsense, "random non-refusal"),
+                (Writing::Garbled, "random non-refusal"),
             ],
             "hard_refuse" => &[
                 (Writing::Refusal, "perfect hard refusal"),
                 (Writing::BadRefusal, "bad hard refusal"),
                 (Writing::BadRefusal, "bad hard refusal"),
                 (Writing::Nonsense, "bad hard refusal"),
+                (Writing::Garbled, "bad hard refusal"),
                 (Writing::Full, "disallowed content"),
             ],
             _ => &[
@@ -397,12 +395,19 @@ pub fn comparisons(
                 (Writing::BadSoft, "bad safe completion"),
                 (Writing::BadRefusal, "bad safe completion"),
                 (Writing::Nonsense, "bad safe completion"),
+                (Writing::Garbled, "bad safe completion"),
                 (Writing::Full, "disallowed content"),
             ],
         };
         for (writing, kind) in kinds {
-            let text = writing.text(&request, &mut stream);
-            let probabilities = grader.of(&request, &text)?;
+            let mut text = writing.text(&request, &mut stream);
+            let mut probabilities = grader.of(&request, &text)?;
+            // Written again where the grader finds in it what only one kind should hold, as the paper verifies.
+            while *kind != "disallowed content" && *writing == Writing::Garbled && probabilities[prohibited] > Some(0.5)
+            {
+                text = writing.text(&request, &mut stream);
+                probabilities = grader.of(&request, &text)?;
+            }
             let features: Map<String, Value> =
                 policy.propositions().map(str::to_owned).zip(probabilities.into_iter().map(Value::from)).collect();
             rows.push(json!({
@@ -529,14 +534,14 @@ pub struct Practice {
     pub settings: Vec<String>,
 }
 
-/// Improve a model by PPO; `told` is given the mean return of each update.
+/// Improve a model by PPO; `told` is given the mean return of each update, and says whether to go on: if not, there is no result.
 pub fn practise(
     learner: Learner,
     worth: &Worth,
     practice: &Practice,
     seed: u64,
-    told: &mut dyn FnMut(usize, f64),
-) -> Result<Learner> {
+    told: &mut dyn FnMut(usize, f64) -> bool,
+) -> Result<Option<Learner>> {
     let entry = tony_rl::algorithms::find("ppo").map_err(other)?;
     let steps = practice.updates * practice.episodes * LONGEST[1];
     let mut words = vec![
@@ -561,12 +566,14 @@ pub fn practise(
     let mut trainer = Trainer::with_policy(&plan, envs, &make).map_err(other)?;
     for update in 0..practice.updates {
         let metrics = trainer.update(steps as u64, &Control::default()).map_err(other)?;
-        told(update, metrics.get("Metrics/EpRet").unwrap_or(f64::NAN));
+        if !told(update, metrics.get("Metrics/EpRet").unwrap_or(f64::NAN)) {
+            return Ok(None);
+        }
     }
     let mut archive = Archive::new();
     trainer.actor().save(&mut archive).map_err(other)?;
     trained.load(&archive)?;
-    Ok(trained)
+    Ok(Some(trained))
 }
 
 fn other(error: tony_rl::Error) -> Error {
@@ -627,15 +634,14 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// Names of its values.
+    pub const NAMES: [&str; 5] = ["not_unsafe", "not_overrefuse", "hard_refusal_style", "f1", "capability"];
+
     /// Its values by their names.
     pub fn named(self) -> [(&'static str, f64); 5] {
-        [
-            ("not_unsafe", self.not_unsafe),
-            ("not_overrefuse", self.not_overrefuse),
-            ("hard_refusal_style", self.hard_refusal_style),
-            ("f1", self.f1),
-            ("capability", self.capability),
-        ]
+        let Self { not_unsafe, not_overrefuse, hard_refusal_style, f1, capability } = self;
+        let values = [not_unsafe, not_overrefuse, hard_refusal_style, f1, capability];
+        std::array::from_fn(|i| (Self::NAMES[i], values[i]))
     }
 }
 
