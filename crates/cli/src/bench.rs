@@ -20,7 +20,7 @@ use crate::{Common, console, world};
 /// Measure speeds.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tony bench env SafetyPointGoal1\n  tony bench env HalfCheetah --threads 2 --seconds 10 --json\n  tony bench train cpo SafetyPointGoal1\n  tony bench model smollm2-135m --batch 16\n  tony bench serve smollm2-135m"
+    after_help = "Examples:\n  tony bench env SafetyPointGoal1\n  tony bench env HalfCheetah --threads 2 --seconds 10 --json\n  tony bench train cpo SafetyPointGoal1\n  tony bench model smollm2-135m --batch 16\n  tony bench learn smollm2-135m --adapt full\n  tony bench serve smollm2-135m"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -61,6 +61,30 @@ enum What {
         /// How exactly is computed.
         #[arg(long, value_enum, default_value_t)]
         precision: crate::generate::Precision,
+        /// Worker threads [default: all cores].
+        #[arg(long, value_name = "N")]
+        threads: Option<NonZeroUsize>,
+    },
+    /// A language model that learns: tokens a second of gradients, and their arithmetic beside the machine's peak.
+    ///
+    /// By processor time, three times, and the best counts. Operations are those of the matrix products, attention left out; with `--recompute`
+    /// what is computed twice counts once.
+    #[cfg(feature = "lm")]
+    Learn {
+        /// A GGUF file, a Hugging Face folder, or a name from `tony doctor`.
+        model: String,
+        /// Tokens of each sequence.
+        #[arg(long, value_name = "N", default_value = "512")]
+        tokens: NonZeroUsize,
+        /// Sequences of a gradient.
+        #[arg(long, value_name = "B", default_value = "4")]
+        batch: NonZeroUsize,
+        /// Which parameters are learned: all, or two narrow matrices of this rank beside each matrix.
+        #[arg(long, value_name = "full|RANK", default_value = "16")]
+        adapt: String,
+        /// Compute each layer once more when going back instead of keeping it.
+        #[arg(long)]
+        recompute: bool,
         /// Worker threads [default: all cores].
         #[arg(long, value_name = "N")]
         threads: Option<NonZeroUsize>,
@@ -129,6 +153,20 @@ enum What {
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     match &args.what {
+        #[cfg(feature = "lm")]
+        What::Learn { model, tokens, batch, adapt, recompute, threads } => {
+            let path = tony_lm::find_model(model)?;
+            let rank = match adapt.as_str() {
+                "full" => None,
+                rank => Some(rank.parse().map_err(|_| {
+                    let what = format!("`{rank}` is neither `full` nor a rank, a whole number");
+                    Failure::usage("bad_value", what).hint("--adapt full, or --adapt 16")
+                })?),
+            };
+            world::with_threads(*threads, |threads| {
+                bench_learn(&path, [tokens, batch].map(|n| n.get()), rank, *recompute, threads, common)
+            })
+        }
         What::Env { env, threads, seconds } => bench_env(env, *threads, *seconds, common),
         #[cfg(feature = "lm")]
         What::Model { model, prefill, decode, batch, precision, threads } => {
@@ -419,6 +457,66 @@ fn bench_model(
             plural(threads, "thread"),
             plural(batch, "sequence"),
             console::table(&rows)
+        )
+    })?;
+    Ok(Code::Done)
+}
+
+#[cfg(feature = "lm")]
+fn bench_learn(
+    path: &std::path::Path,
+    [tokens, batch]: [usize; 2],
+    rank: Option<usize>,
+    recompute: bool,
+    threads: usize,
+    common: Common,
+) -> Result<Code> {
+    use tony_lm::decoder::{Adaptation, ModelFile, Network, Sequence};
+    let adaptation = match rank {
+        Some(rank) => Adaptation::LowRank { rank, alpha: 2.0 * rank as f32 },
+        None => Adaptation::Full,
+    };
+    let file = ModelFile::open(path).map_err(tony_lm::Error::from)?;
+    let (mut network, params) = Network::open(&file, adaptation, 0).map_err(tony_lm::Error::from)?;
+    network.recompute = recompute;
+    let config = network.config();
+    if tokens < 2 || tokens > config.context {
+        let what = format!("sequences have 2 to {} tokens, which is all that this model takes", config.context);
+        return Err(Failure::usage("invalid", what));
+    }
+    // Any tokens: what is computed does not depend on which.
+    let text = |i: usize| (0..tokens).map(|j| ((j * 7919 + i) % config.vocabulary) as u32).collect();
+    let texts: Vec<Vec<u32>> = (0..batch).map(text).collect();
+    let sequences: Vec<Sequence> = texts.iter().map(|tokens| Sequence { tokens, from: 1 }).collect();
+    let flops = (network.flops_per_token() * (tokens * batch) as u64) as f64;
+    let mut grad = vec![0.0; network.num_params()];
+    let (mut peak, mut speed, mut share) = (0.0, 0.0_f64, 0.0_f64);
+    for _ in 0..3 {
+        let before = tony_nn::machine_gflops(1);
+        let (clock, start) = (Instant::now(), process_seconds());
+        network.gradient(&params, &sequences, &|_, _, _| 1.0, 0.0, &mut grad).map_err(tony_lm::Error::from)?;
+        let (wall, used) = (clock.elapsed().as_secs_f64(), process_seconds() - start);
+        let now = 0.5 * (before + tony_nn::machine_gflops(1));
+        speed = speed.max((tokens * batch) as f64 / wall);
+        if flops / used / 1e9 / now > share {
+            (share, peak) = (flops / used / 1e9 / now, now);
+        }
+    }
+    let memory = peak_memory()?;
+    let object = json!({
+        "tokens_per_s": speed, "gflops_per_core": share * peak, "machine_gflops_per_core": peak, "share_of_peak": share, "tokens": tokens,
+        "batch": batch, "rank": rank, "recompute": recompute, "threads": threads, "learned": params.len(), "peak_rss_bytes": memory,
+    });
+    console::answer(common.json, &object, || {
+        format!(
+            "{}, {}, {batch} sequences of {tokens} tokens, {threads} threads\n\
+             {speed:.0} tokens/s; by processor time {:.1} of the {peak:.1} GFLOP/s that a core reaches in a large matrix product, {:.0} %\n\
+             most memory: {:.0} MB",
+            path.display(),
+            rank.map_or("all parameters".to_owned(), |rank| format!("rank {rank}")),
+            share * peak,
+            100.0 * share,
+            memory.unwrap_or(0) as f64 / 1e6,
         )
     })?;
     Ok(Code::Done)

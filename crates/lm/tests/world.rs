@@ -2,11 +2,11 @@
 
 use std::sync::Mutex;
 
-use tony_lm::rbr::Assigned;
 use tony_lm::rbr::world::{
-    Budget, Case, Lesson, Practice, Request, Size, Values, Watch, WorldGrader, Writing, base, compare, names, policy,
-    truth, vocabulary,
+    Budget, Case, Lesson, Practice, Request, Size, WorldGrader, Writing, base, compare, names, policy, truth,
+    vocabulary,
 };
+use tony_lm::rbr::{Assigned, Values, Watch};
 use tony_random::Stream;
 
 const CASES: [Case; 4] = [Case::Ordinary, Case::Boundary, Case::Hard, Case::Soft];

@@ -52,6 +52,8 @@ pub struct Long<'a> {
     pub out: &'a Path,
     /// Trainings side by side, one thread each.
     pub at_once: usize,
+    /// Folder of data that is not part of the program.
+    pub data: &'a Path,
     /// Whether to stop.
     pub stop: &'a Stop,
 }
@@ -84,6 +86,8 @@ impl Long<'_> {
 pub const ALL: &[Experiment] = &[
     #[cfg(feature = "lm")]
     super::rbr_world::EXPERIMENT,
+    #[cfg(feature = "lm")]
+    super::rbr_study::EXPERIMENT,
     Experiment {
         id: "empi-bounds",
         measure: Measure::Quick(&["violations", "lemma_violations", "tighter_than_trpo"], empi_bounds),

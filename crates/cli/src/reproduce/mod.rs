@@ -4,6 +4,8 @@ mod experiments;
 mod jobs;
 pub mod measure;
 #[cfg(feature = "lm")]
+mod rbr_study;
+#[cfg(feature = "lm")]
 mod rbr_world;
 pub mod recipe;
 
@@ -33,7 +35,7 @@ use recipe::{Budget, Claim, Recipe};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A paper (`empi`, `cpo`, `pid_lagrangian`, `surprise`, `preqn`, `valor`, `reptile`), or a recipe file of your own (NAME.toml).
+    /// A paper (`empi`, `cpo`, `pid_lagrangian`, `surprise`, `preqn`, `valor`, `reptile`, `rbr`), or a recipe file of your own (NAME.toml).
     paper: String,
     /// How much to spend.
     #[arg(long, value_enum, default_value = "small")]
@@ -44,6 +46,10 @@ pub struct Args {
     /// Trainings side by side, one thread each [default: all cores].
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+    /// Folder of data that is not part of the program (`rbr --budget medium`): the gold data and the policy of the paper's authors in `rbr`,
+    /// `xstest`, `advbench`, `gsm8k`, each as published.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
     /// Folder to work in [default: runs/reproduce-PAPER-BUDGET].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -127,7 +133,12 @@ pub struct Judged {
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let (recipe, text) = recipe::find(&args.paper)?;
+    let (recipe, text) = recipe::find(&args.paper, args.budget)?;
+    if !recipe.command.is_empty() {
+        let object = json!({"paper": recipe.paper, "budget": args.budget.name(), "commands": recipe.command});
+        console::answer(common.json, &object, || by_hand(&recipe))?;
+        return Ok(Code::Done);
+    }
     let seeds = args.seeds.map(NonZeroUsize::get);
     let mut planned = recipe.plan(args.budget, seeds)?;
     let budget = args.budget.name();
@@ -149,7 +160,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     }
     let stop = Stop::install(Arc::default(), TRAINING)?;
     jobs.run(&stop)?;
-    let experiments = measured_experiments(&recipe, seeds, &jobs, &stop)?;
+    let experiments = measured_experiments(&recipe, seeds, &jobs, &args.data, &stop)?;
     if stop.asked() {
         console::note(format!("stopped; what is done is kept\ntry: {}", again(args)));
         return Ok(stop.code());
@@ -187,6 +198,16 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     Ok(Code::Done)
 }
 
+/// What is left to a person.
+fn by_hand(recipe: &Recipe) -> String {
+    let mut lines = vec![recipe.title.clone(), recipe.source.clone(), String::new()];
+    lines.extend(console::wrapped(&recipe.about, 100));
+    for (i, command) in recipe.command.iter().enumerate() {
+        lines.extend([String::new(), format!("{}. {}", i + 1, command.does), format!("   {}", command.run)]);
+    }
+    lines.join("\n")
+}
+
 /// The command that goes on.
 fn again(args: &Args) -> String {
     let mut words = vec!["tony reproduce".to_owned(), args.paper.clone()];
@@ -195,6 +216,9 @@ fn again(args: &Args) -> String {
     }
     words.extend(args.seeds.map(|n| format!("--seeds {n}")));
     words.extend(args.jobs.map(|n| format!("--jobs {n}")));
+    if args.data != Path::new("data") {
+        words.push(format!("--data {}", args.data.display()));
+    }
     words.extend(args.out.as_ref().map(|out| format!("--out {}", out.display())));
     words.join(" ")
 }
@@ -218,7 +242,13 @@ fn claim_folder(out: &Path, text: &str) -> Result<()> {
 type Measured = BTreeMap<(String, String), Vec<(u64, f64)>>;
 
 /// Measure whatever is not yet measured, until a signal asks to stop.
-fn measured_experiments(recipe: &Recipe, seeds: Option<usize>, jobs: &Jobs, stop: &Stop) -> Result<Measured> {
+fn measured_experiments(
+    recipe: &Recipe,
+    seeds: Option<usize>,
+    jobs: &Jobs,
+    data: &Path,
+    stop: &Stop,
+) -> Result<Measured> {
     let mut measured = Measured::new();
     for experiment in &recipe.experiment {
         let Some(known) = experiments::find(&experiment.id) else { continue };
@@ -235,7 +265,7 @@ fn measured_experiments(recipe: &Recipe, seeds: Option<usize>, jobs: &Jobs, stop
             #[cfg(feature = "lm")]
             Measure::Long(_, measure) => {
                 let Jobs { out, at_once, .. } = *jobs;
-                let long = Long { id: known.id, seeds, out, at_once, stop };
+                let long = Long { id: known.id, seeds, out, at_once, data, stop };
                 measure(&long)?;
                 for seed in 0..seeds {
                     long.kept(seed)?.into_iter().for_each(|(name, value)| put(name, seed, value));

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use tony_lm::rbr::world::{Budget, Values, Watch, base, compare, names};
+use tony_lm::rbr::world::{Budget, base, compare, names};
+use tony_lm::rbr::{Values, Watch};
 
 use super::experiments::{Experiment, Long, Measure};
 use crate::console;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tony_run::{Layer, Plan, Source, nearest};
 
 use super::experiments;
@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result};
 use crate::report;
 use crate::workload::Algorithm;
 
-/// The recipes that come with the program, by the paper's short name.
+/// The recipes that come with the program, by the paper's short name; of another budget than small, where that is another recipe, with its name.
 const BUILT_IN: &[(&str, &str)] = &[
     ("empi", include_str!("../../../../recipes/empi.toml")),
     ("cpo", include_str!("../../../../recipes/cpo.toml")),
@@ -23,6 +23,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("reptile", include_str!("../../../../recipes/reptile.toml")),
     #[cfg(feature = "lm")]
     ("rbr", include_str!("../../../../recipes/rbr.toml")),
+    #[cfg(feature = "lm")]
+    ("rbr.medium", include_str!("../../../../recipes/rbr.medium.toml")),
+    #[cfg(feature = "lm")]
+    ("rbr.paper", include_str!("../../../../recipes/rbr.paper.toml")),
 ];
 
 /// How much may be spent.
@@ -30,6 +34,8 @@ const BUILT_IN: &[(&str, &str)] = &[
 pub enum Budget {
     /// Half an hour on two cores.
     Small,
+    /// Hours on two cores, with a real model (rbr).
+    Medium,
     /// The paper's own sizes.
     Paper,
 }
@@ -37,7 +43,11 @@ pub enum Budget {
 impl Budget {
     /// As it is typed.
     pub fn name(self) -> &'static str {
-        if self == Self::Small { "small" } else { "paper" }
+        match self {
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Paper => "paper",
+        }
     }
 }
 
@@ -63,6 +73,9 @@ pub struct Recipe {
     pub experiment: Vec<Experiment>,
     /// What the paper claims, and what would show it.
     pub claim: Vec<Claim>,
+    /// What is left to a person, in order, where this program alone cannot do it.
+    #[serde(default)]
+    pub command: Vec<Command>,
     /// Tables of what experiments measure.
     #[serde(default)]
     pub table: Vec<Table>,
@@ -138,6 +151,16 @@ pub struct Claim {
     pub criterion: Criterion,
 }
 
+/// One step of what is left to a person.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// What it is for.
+    pub does: String,
+    /// What is typed.
+    pub run: String,
+}
+
 /// Values of an experiment that are named `ROW.COLUMN`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -195,15 +218,21 @@ pub struct Planned {
     pub needs: Option<String>,
 }
 
-/// The recipe of a paper, or in a file; and its text.
-pub fn find(paper: &str) -> Result<(Recipe, String)> {
-    let (name, text) = if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == paper) {
+/// The recipe of a paper for a budget, or in a file; and its text.
+pub fn find(paper: &str, budget: Budget) -> Result<(Recipe, String)> {
+    let known = |wanted: &str| BUILT_IN.iter().find(|(name, _)| *name == wanted);
+    let own = known(&format!("{paper}.{}", budget.name()));
+    let (name, text) = if let Some((name, text)) = own.or_else(|| known(paper)) {
+        if budget == Budget::Medium && own.is_none() {
+            let what = format!("`{paper}` has no medium budget: only rbr has");
+            return Err(Failure::usage("no_budget", what).hint(format!("tony reproduce {paper} --budget small")));
+        }
         ((*name).to_owned(), (*text).to_owned())
     } else if Path::new(paper).extension().is_some_and(|extension| extension == "toml") {
         let text = fs_err::read_to_string(paper).map_err(|error| Failure::usage("no_recipe", error))?;
         (paper.to_owned(), text)
     } else {
-        let names = || BUILT_IN.iter().map(|(name, _)| *name);
+        let names = || BUILT_IN.iter().map(|(name, _)| *name).filter(|name| !name.contains('.'));
         let known = names().collect::<Vec<_>>().join(", ");
         return Err(Failure::unknown(
             "unknown_paper",

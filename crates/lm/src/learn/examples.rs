@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use tony_deep::decoder::Sequence;
+use tony_deep::decoder::{Decoder, Piece, Sequence};
+use tony_random::Stream;
 
 use super::Learner;
-use crate::{Error, Message, Result, jsonl};
+use crate::{Error, Message, Result, Sampling, jsonl};
 
 /// Tokens of an example, of which those from `from` on are learned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ struct Pair {
     rejected: Turns,
 }
 
+/// Answers that are written together.
+const TOGETHER: usize = 64;
 /// Where a turn of a person, and of a model, begins in dialogues of the form of HH-RLHF (Bai et al. 2022).
 const TURNS: [(&str, &str); 2] = [("user", "\n\nHuman:"), ("assistant", "\n\nAssistant:")];
 
@@ -135,6 +138,46 @@ impl Learner {
         tokens.extend(self.tokenizer.text(answer)?);
         tokens.extend(self.network.config().ends.first());
         Ok(Example { tokens, from })
+    }
+
+    /// Answers to conversations, drawn token by token as the model's distribution has them, each of at most so many tokens.
+    pub(crate) fn answers(&self, conversations: &[Vec<Message>], most: usize, seed: u64) -> Result<Vec<String>> {
+        let decoder = Decoder::load(&self.network.merged(&self.params)?)?;
+        let ends = &self.network.config().ends;
+        let sampling = Sampling { temperature: 1.0, ..Sampling::default() };
+        let mut texts = Vec::with_capacity(conversations.len());
+        for (batch, conversations) in conversations.chunks(TOGETHER).enumerate() {
+            let mut next: Vec<Vec<u32>> =
+                conversations.iter().map(|messages| self.begin(messages)).collect::<Result<_>>()?;
+            let mut streams: Vec<Stream> =
+                (0..).take(next.len()).map(|i| Stream::new(seed, "answers", (TOGETHER * batch) as u64 + i)).collect();
+            let mut kept: Vec<_> = next.iter().map(|_| decoder.begin()).collect();
+            let mut said = vec![Vec::new(); next.len()];
+            let mut open: Vec<usize> = (0..next.len()).collect();
+            for _ in 0..most {
+                let mut pieces: Vec<Piece> = (kept.iter_mut().zip(&next).enumerate())
+                    .filter(|(i, _)| open.binary_search(i).is_ok())
+                    .map(|(_, (kept, tokens))| Piece { tokens, kept, wanted: 1 })
+                    .collect();
+                if pieces.is_empty() {
+                    break;
+                }
+                let logits = decoder.forward(&mut pieces);
+                let mut rows = logits.chunks_exact(decoder.config().vocabulary);
+                open.retain(|i| {
+                    let Some(logits) = rows.next() else { return false };
+                    let token = sampling.draw(logits, &mut streams[*i]).token;
+                    next[*i] = vec![token];
+                    let over = ends.contains(&token);
+                    if !over {
+                        said[*i].push(token);
+                    }
+                    !over
+                });
+            }
+            texts.extend(said.iter().map(|tokens| self.tokenizer.read(tokens)));
+        }
+        Ok(texts)
     }
 
     /// A text without a conversation, with the token that ends it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tony_env::Env;
 use tony_rl::algorithms::Entry;
 use tony_rl::{Policy, Trainer};
-use tony_run::{Field, Layer, Plan, Settings};
+use tony_run::{Archive, Control, Field, Layer, Plan, Settings};
 
 use super::policy::{self, LanguagePolicy};
 use super::text_env::Task;
@@ -80,14 +80,38 @@ impl Reinforced {
         let learner = Learner::new(plan, run.seed)?;
         let task = Arc::new(Task::open(Path::new(&plan.env), &learner)?);
         let envs: Vec<Box<dyn Env>> = (0..run.envs).map(|_| task.env()).collect();
-        let width = task.obs_dim();
-        let policy = RefCell::new(Some(LanguagePolicy::new(learner, &plan.group()?, width)));
-        let make = || match policy.take() {
-            Some(policy) => Ok(Box::new(policy) as Box<dyn Policy>),
-            None => {
-                Err(tony_rl::Error::Invalid { what: "a second policy was asked for".to_owned(), hint: String::new() })
-            }
-        };
-        Ok(Self { trainer: Trainer::with_policy(plan, envs, &make)?, task })
+        Ok(Self { trainer: trainer(plan, learner, envs)?, task })
     }
+}
+
+fn trainer(plan: &Plan, learner: Learner, envs: Vec<Box<dyn Env>>) -> Result<Trainer> {
+    let width = envs.first().map_or(0, |env| env.spec().obs_dim);
+    let policy = RefCell::new(Some(LanguagePolicy::new(learner, &plan.group()?, width)));
+    let make = || match policy.take() {
+        Some(policy) => Ok(Box::new(policy) as Box<dyn Policy>),
+        None => Err(tony_rl::Error::Invalid { what: "a second policy was asked for".to_owned(), hint: String::new() }),
+    };
+    Ok(Trainer::with_policy(plan, envs, &make)?)
+}
+
+/// So many updates of a model without a run folder: what it has learned then. `told` is given the mean return of each update, and says whether
+/// to go on: if not, there is no result.
+pub(crate) fn practise(
+    plan: &Plan,
+    learner: Learner,
+    envs: Vec<Box<dyn Env>>,
+    updates: usize,
+    told: &mut dyn FnMut(usize, f64) -> bool,
+) -> Result<Option<Archive>> {
+    let steps = plan.group::<tony_rl::train::Config>()?.steps;
+    let mut trainer = trainer(plan, learner, envs)?;
+    for update in 0..updates {
+        let metrics = trainer.update(steps, &Control::default())?;
+        if !told(update, metrics.get("Metrics/EpRet").unwrap_or(f64::NAN)) {
+            return Ok(None);
+        }
+    }
+    let mut archive = Archive::new();
+    trainer.actor().save(&mut archive)?;
+    Ok(Some(archive))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::super::experiment::{Values, Watch};
 use super::super::{Comparisons, Fitting, Policy, Signal, Weights, fit, rank};
 use super::models::{
     Lesson, Measured, Mix, Practice, RewardModel, Size, Taste, WorldGrader, Worth, comparisons, copy, imitate, measure,
@@ -89,9 +90,6 @@ pub const VARIANTS: &[&str] = &[
     "hard-25",
     "hard-85",
 ];
-
-/// What is known of a seed: values by name, of variants as `rbr-ppo.f1`.
-pub type Values = BTreeMap<String, f64>;
 
 /// What variants share.
 struct Shared {
@@ -258,16 +256,6 @@ fn variant(
     };
     let practice = Practice { mix, ..budget.practice.clone() };
     practise(shared.learner(start)?, &worth, &practice, seed, &mut |_, _| !stop())
-}
-
-/// Who hears of a comparison, and may end it.
-pub struct Watch<'a> {
-    /// Told a line now and then.
-    pub told: &'a (dyn Fn(&str) + Sync),
-    /// Given all that is known whenever there is more of it.
-    pub keep: &'a (dyn Fn(&Values) -> Result<()> + Sync),
-    /// Whether to stop.
-    pub stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 /// The model that every seed begins with: from nothing, taught to help.

@@ -7,9 +7,9 @@ mod compare;
 mod language;
 mod models;
 
-pub use compare::{Budget, GRADERS, VARIANTS, Values, Watch, base, compare, names};
+pub use compare::{Budget, GRADERS, VARIANTS, base, compare, names};
 pub use language::{Area, Case, Clause, Request, Want, Writing, truth, vocabulary};
 pub use models::{
-    Lesson, Measured, Mix, Practice, RewardModel, Size, Taste, WorldGrader, Worth, answers, comparisons, copy,
-    held_out, imitate, measure, newborn, policy, practise,
+    Lesson, Measured, Mix, Practice, RewardModel, Size, Taste, WorldGrader, Worth, comparisons, copy, held_out,
+    imitate, measure, newborn, policy, practise,
 };

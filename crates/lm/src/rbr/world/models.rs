@@ -1,24 +1,21 @@
 //! Models of the small world: a transformer over its words, what it learns from, and what answers are worth.
 
-use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tony_deep::decoder::{Config, Decoder, Family, Network, Piece, Scaling};
+use tony_deep::decoder::{Config, Family, Network, Scaling};
 use tony_env::space::Space;
 use tony_env::{Env, Spec, Step};
 use tony_random::Stream;
-use tony_rl::Trainer;
-use tony_run::{Archive, Control, Layer};
+use tony_run::Layer;
 
 use super::super::{Case as Labelled, Features, Heads, Item, Policy, Training, Weights};
 use super::language::{Case, Request, Writing, truth, vocabulary};
 use crate::learn::examples::Example;
-use crate::learn::policy::LanguagePolicy;
 use crate::learn::supervised::{self, Data};
 use crate::learn::{self, Learner, optimiser, reinforced};
-use crate::{Error, Message, Result, Sampling, Tokenizer};
+use crate::{Error, Message, Result, Tokenizer};
 
 /// Most tokens of a request, and of an answer with the token that ends it.
 pub const LONGEST: [usize; 2] = [12, 20];
@@ -542,7 +539,7 @@ pub fn practise(
     seed: u64,
     told: &mut dyn FnMut(usize, f64) -> bool,
 ) -> Result<Option<Learner>> {
-    let entry = tony_rl::algorithms::find("ppo").map_err(other)?;
+    let entry = tony_rl::algorithms::find("ppo")?;
     let steps = practice.updates * practice.episodes * LONGEST[1];
     let mut words = vec![
         format!("seed={seed}"),
@@ -558,64 +555,14 @@ pub fn practise(
         .map(|_| Box::new(WorldEnv::new(shared.clone(), worth.clone(), practice.mix)) as Box<dyn Env>)
         .collect();
     let mut trained = copy(&learner)?;
-    let policy = RefCell::new(Some(LanguagePolicy::new(learner, &plan.group()?, envs[0].spec().obs_dim)));
-    let make = || match policy.take() {
-        Some(policy) => Ok(Box::new(policy) as Box<dyn tony_rl::Policy>),
-        None => Err(tony_rl::Error::Invalid { what: "a second policy was asked for".to_owned(), hint: String::new() }),
-    };
-    let mut trainer = Trainer::with_policy(&plan, envs, &make).map_err(other)?;
-    for update in 0..practice.updates {
-        let metrics = trainer.update(steps as u64, &Control::default()).map_err(other)?;
-        if !told(update, metrics.get("Metrics/EpRet").unwrap_or(f64::NAN)) {
-            return Ok(None);
-        }
-    }
-    let mut archive = Archive::new();
-    trainer.actor().save(&mut archive).map_err(other)?;
+    let Some(archive) = reinforced::practise(&plan, learner, envs, practice.updates, told)? else { return Ok(None) };
     trained.load(&archive)?;
     Ok(Some(trained))
 }
 
-fn other(error: tony_rl::Error) -> Error {
-    Error::Invalid { what: error.to_string(), hint: String::new() }
-}
-
 /// How a model answers requests, drawn token by token.
-pub fn answers(learner: &Learner, requests: &[Request], seed: u64) -> Result<Vec<String>> {
-    let decoder = Decoder::load(&learner.network.merged(&learner.params)?)?;
-    let sampling = Sampling { temperature: 1.0, ..Sampling::default() };
-    let mut texts = Vec::with_capacity(requests.len());
-    for (batch, requests) in requests.chunks(64).enumerate() {
-        let mut next: Vec<Vec<u32>> =
-            requests.iter().map(|request| learner.begin(&said(request))).collect::<Result<_>>()?;
-        let mut streams: Vec<Stream> =
-            (0..requests.len()).map(|i| Stream::new(seed, "answers", (64 * batch + i) as u64)).collect();
-        let mut kept: Vec<_> = requests.iter().map(|_| decoder.begin()).collect();
-        let mut said = vec![Vec::new(); requests.len()];
-        let mut open: Vec<usize> = (0..requests.len()).collect();
-        for _ in 0..LONGEST[1] {
-            let mut pieces: Vec<Piece> = kept
-                .iter_mut()
-                .enumerate()
-                .filter(|(i, _)| open.contains(i))
-                .map(|(i, kept)| Piece { tokens: &next[i], kept, wanted: 1 })
-                .collect();
-            if pieces.is_empty() {
-                break;
-            }
-            let logits = decoder.forward(&mut pieces);
-            for (i, logits) in open.iter().zip(logits.chunks_exact(decoder.config().vocabulary)) {
-                let token = sampling.draw(logits, &mut streams[*i]).token;
-                next[*i] = vec![token];
-                if token != 0 {
-                    said[*i].push(token);
-                }
-            }
-            open.retain(|i| next[*i] != [0]);
-        }
-        texts.extend(said.iter().map(|tokens| learner.tokenizer.read(tokens)));
-    }
-    Ok(texts)
+fn answers(learner: &Learner, requests: &[Request], seed: u64) -> Result<Vec<String>> {
+    learner.answers(&requests.iter().map(said).collect::<Vec<_>>(), LONGEST[1], seed)
 }
 
 /// What is measured of a model on requests that it has not seen, by the judge.
