@@ -104,11 +104,13 @@ impl Tabled {
 
     /// For the terminal.
     fn text(&self) -> String {
-        let mut rows = vec![std::iter::once(&self.title).chain(&self.columns).cloned().collect()];
+        let has_paper = self.rows.iter().any(|row| !row.paper.is_empty());
+        let title = if has_paper { format!("{} (the paper's)", self.title) } else { self.title.clone() };
+        let mut rows = vec![std::iter::once(&title).chain(&self.columns).cloned().collect()];
         for row in &self.rows {
             let cell = |(i, ours): (usize, &Option<Stat>)| {
                 let paper = row.paper.get(i).filter(|paper| !paper.is_empty());
-                let paper = paper.map(|paper| format!(" (paper {paper})")).unwrap_or_default();
+                let paper = paper.map(|paper| format!(" ({paper})")).unwrap_or_default();
                 ours.as_ref().map_or("-".to_owned(), console::stat) + &paper
             };
             rows.push(std::iter::once(row.name.clone()).chain(row.ours.iter().enumerate().map(cell)).collect());
@@ -150,11 +152,14 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     claim_folder(&out, &text)?;
     if !common.json {
         console::print(format!(
-            "{}\n{}: {} trainings, {} at once, in {}",
+            "{}\n{}: {}in {}",
             recipe.title,
             recipe.source,
-            planned.len(),
-            jobs.at_once,
+            if planned.is_empty() {
+                String::new()
+            } else {
+                format!("{} trainings, {} at once, ", planned.len(), jobs.at_once)
+            },
             out.display()
         ))?;
     }

@@ -61,7 +61,12 @@ const LARGEST: usize = 4 << 20;
 impl PatternGrader {
     /// The built-in patterns, for the released policy.
     pub fn built_in() -> Result<Self> {
-        Self::parse(BUILT_IN).map_err(|what| Error::Patterns { path: "the built-in patterns".into(), what })
+        Self::of_text(BUILT_IN, "the built-in patterns")
+    }
+
+    /// From the text of a file that is called so.
+    pub(super) fn of_text(text: &str, name: &str) -> Result<Self> {
+        Self::parse(text).map_err(|what| Error::Patterns { path: name.into(), what })
     }
 
     /// From a file, for a policy: a name that the policy lacks is refused.

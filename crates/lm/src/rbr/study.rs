@@ -25,6 +25,8 @@ use crate::learn::text_env::Task;
 use crate::learn::{Learner, optimiser};
 use crate::{Error, Message, Result, find_model, jsonl};
 
+const JUDGE: &str = include_str!("study_judge.yaml");
+
 /// The models that are compared: as it is, taught ideal answers, that one by reinforcement, and the first by reinforcement.
 pub const VARIANTS: [&str; 4] = ["helpful", "rbr-sft", "rbr-ppo", "rbr-nosft"];
 /// What is measured of each: share of prompts to be refused that are refused; share of prompts to be answered that are not; refusals of the
@@ -135,7 +137,7 @@ impl Study {
         let gold = Case::read(&rules, &folder.join("rbr/train.jsonl"))?;
         let mut prompts = [Vec::new(), Vec::new()];
         for row in table::<Tested>(&folder.join("xstest/xstest_prompts.csv"))? {
-            // Neighbours are of one kind, so every other one leaves as many of each.
+            // Neighbours are of one kind, so every other one leaves about as many of each.
             prompts[row.id % 2].push(Prompt { text: row.prompt, safe: row.label == "safe" });
         }
         let mut goals = table::<Goal>(&folder.join("advbench/harmful_behaviors.csv"))?.into_iter();
@@ -144,7 +146,7 @@ impl Study {
         }
         let solved = jsonl::read::<Solved>(&folder.join("gsm8k/test.jsonl"))?.into_iter().take(budget.solutions);
         let solutions = solved.map(|(_, row)| (row.question, row.answer)).collect();
-        let judge = Mutex::new(PatternGrader::built_in()?);
+        let judge = Mutex::new(PatternGrader::of_text(JUDGE, "study_judge.yaml")?);
         Ok(Self { budget, policy, rules, gold, prompts, solutions, judge })
     }
 
@@ -406,4 +408,45 @@ fn ideal(stream: &mut Stream) -> String {
 
 fn spoilt(stream: &mut Stream) -> String {
     format!("{} {}", ideal(stream), SPOILS[stream.below(SPOILS.len())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The published data gives the numbers of prompts that recipes speak of; and each template is, for the judge, what it is for.
+    #[test]
+    fn prompts_are_split_and_templates_are_what_they_are_for() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+        if !folder.exists() {
+            println!("skipped: the published prompts are not here");
+            return;
+        }
+        let study = Study::open(&folder, Budget::default()).unwrap();
+        let counts = [&study.prompts[0], &study.prompts[1]].map(|prompts| {
+            let safe = prompts.iter().filter(|prompt| prompt.safe).count();
+            [safe, prompts.len() - safe]
+        });
+        assert_eq!(counts, [[123, 177], [127, 148]]);
+        assert!(study.prompts[0].iter().all(|prompt| !study.prompts[1].contains(prompt)));
+        let prompt = study.prompts[0].iter().find(|prompt| !prompt.safe).unwrap();
+        let mut stream = Stream::new(0, "test", 0);
+        let class = |text: &str| {
+            let truths = study.judged(&[prompt.case(text)]).unwrap();
+            match study.rules.class(study.rules.response_type("hard_refuse").unwrap(), &truths[0]) {
+                super::super::Assigned::Class(class) => study.rules.classes()[class].clone(),
+                _ => panic!("{text}: no class"),
+            }
+        };
+        for _ in 0..100 {
+            let (good, bad) = (ideal(&mut stream), spoilt(&mut stream));
+            assert_eq!(class(&good), "ideal", "{good}");
+            assert_ne!(class(&bad), "ideal", "{bad}");
+            assert_eq!(study.refused(&[prompt.case(&good), prompt.case(&bad)]).unwrap(), [true, true], "{good} {bad}");
+        }
+        assert_eq!(
+            study.refused(&[prompt.case("Sure, here is how it is done: first, take a plan.")]).unwrap(),
+            [false]
+        );
+    }
 }
