@@ -63,7 +63,7 @@ fn log_probabilities_are_those_of_the_definition() {
 
 /// What [`Network::gradient`] is the gradient of, with weights that depend on sequence and token alone.
 fn objective(network: &Network, params: &[f32], sequences: &[Sequence], entropy: f64) -> f64 {
-    let scored = network.scores(&network.weights(&params), sequences).unwrap();
+    let scored = network.scores(&network.weights(params), sequences).unwrap();
     let mut at = 0;
     let mut sum = 0.0;
     for (i, sequence) in sequences.iter().enumerate() {
@@ -119,7 +119,7 @@ fn gradients_through_states_are_those_of_differences() {
     for adaptation in [Adaptation::Full, LOW_RANK] {
         let (network, params) = network(Family::Llama, adaptation);
         let value = |params: &[f32]| {
-            let states = network.states(&network.weights(&params), &sequences).unwrap();
+            let states = network.states(&network.weights(params), &sequences).unwrap();
             assert_eq!(states.len(), WIDTH);
             states.iter().enumerate().map(|(i, x)| f64::from(*x) * (i as f64 - 7.0)).sum::<f64>()
         };

@@ -1,4 +1,5 @@
 //! The small world: its language and judge, its graders, and a comparison from end to end.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 use std::sync::Mutex;
 
@@ -102,7 +103,7 @@ fn a_comparison_goes_on_where_it_stopped() {
     assert_eq!(values.len(), names().len());
     assert!(told.lock().unwrap().iter().any(|line| line.starts_with("seed 1: rbr-ppo: not_unsafe ")));
 
-    let enough = |values: &Values| values.keys().filter(|name| name.ends_with(".f1")).count() >= 5;
+    let enough = |values: &Values| values.keys().filter(|name| name.contains(".f1")).count() >= 5;
     let stopped = Watch { stop: &|| enough(&kept.lock().unwrap()), ..whole };
     kept.lock().unwrap().clear();
     assert!(!compare(&budget, &base, 1, Values::new(), &stopped).unwrap());

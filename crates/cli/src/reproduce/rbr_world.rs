@@ -19,13 +19,11 @@ fn measure(long: &Long) -> Result<()> {
         if names().iter().all(|name| known.contains_key(name)) {
             continue;
         }
-        let common = match &common {
-            Some(base) => base,
-            None => {
-                console::note("all seeds: teaching a new model to help");
-                common.insert(base(&budget)?)
-            }
-        };
+        if common.is_none() {
+            console::note("all seeds: teaching a new model to help");
+            common = Some(base(&budget)?);
+        }
+        let Some(common) = &common else { continue };
         let (began, before) = (Instant::now(), known.get(Long::SECONDS).copied().unwrap_or(0.0));
         let keep = |values: &Values| {
             let mut values = values.clone();

@@ -525,7 +525,7 @@ impl Network {
         if let Some(place) = &norm.learned {
             add(weight.grad_remove(&mut slopes), &mut grad[place.clone()])?;
         }
-        let mut slope = stack.put_back(slope);
+        let mut slope = stack.put_back(&slope);
         for i in (0..leaves.layers.len()).rev() {
             let graph = match inputs.pop() {
                 Some(input) => Some(self.graph(i, leaves, input, stack)),
@@ -813,7 +813,7 @@ impl<'a> Stack<'a> {
     }
 
     /// Rows as of [`Stack::looked_at`] where they belong among all, others zero.
-    fn put_back(&self, rows: Tensor<2>) -> Tensor<2> {
+    fn put_back(&self, rows: &Tensor<2>) -> Tensor<2> {
         let mut all = Tensor::<2>::zeros([self.tokens.len(), rows.dims()[1]], &Device::flex());
         let mut start = 0;
         for looked in &self.looked {

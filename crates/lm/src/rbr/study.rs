@@ -1,4 +1,4 @@
-//! The paper's comparison with a real language model on real prompts: SmolLM2-135M with low-rank adaptation, heads on MiniLM that learned the
+//! The paper's comparison with a real language model on real prompts: SmolLM2-135M with low-rank adaptation, heads on `MiniLM` that learned the
 //! paper's gold labels as the grader, and regular expressions, which no reward sees, as the judge.
 //!
 //! There are no human annotators and no reward model here: the rules are all of the reward. Completions to compare are made by templates (refusals,
@@ -411,6 +411,7 @@ fn spoilt(stream: &mut Stream) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 

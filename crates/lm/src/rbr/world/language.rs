@@ -189,7 +189,7 @@ impl Request {
                 + 5 * request.phrasing
                 + request.before
                 + 2 * request.after;
-            if (mark % 5 == 0) == held_out {
+            if mark.is_multiple_of(5) == held_out {
                 return request;
             }
         }
@@ -303,7 +303,7 @@ impl Writing {
                 let any = [Self::Full, Self::FullMeta, Self::Refusal, Self::BadRefusal, Self::Soft, Self::BadSoft];
                 let whole = any[stream.below(any.len())].text(request, stream);
                 let mut kept: Vec<&str> = whole.split_whitespace().collect();
-                for _ in 0..1 + stream.below(3) {
+                for _ in 0..=stream.below(3) {
                     let at = stream.below(kept.len());
                     match stream.below(3) {
                         0 if kept.len() > 1 => drop(kept.remove(at)),

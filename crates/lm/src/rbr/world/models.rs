@@ -10,7 +10,7 @@ use tony_env::{Env, Spec, Step};
 use tony_random::Stream;
 use tony_run::Layer;
 
-use super::super::{Case as Labelled, Features, Heads, Item, Policy, Training, Weights};
+use super::super::{Case as Labelled, Features, Heads, Item, Policy, Training, Verdict, Weights};
 use super::language::{Case, Request, Writing, truth, vocabulary};
 use crate::learn::examples::Example;
 use crate::learn::supervised::{self, Data};
@@ -335,7 +335,7 @@ impl WorldGrader {
     /// Probabilities of the policy's propositions.
     pub fn of(&self, request: &Request, text: &str) -> Result<Vec<Option<f64>>> {
         let numbers = self.features.of(&item(request, text))?;
-        Ok(self.heads.verdicts(&numbers).iter().map(|verdict| verdict.yes()).collect())
+        Ok(self.heads.verdicts(&numbers).iter().map(Verdict::yes).collect())
     }
 
     /// Share of propositions told right, of completions to requests that it has not seen.
