@@ -150,6 +150,14 @@ impl Study {
         Ok(Self { budget, policy, rules, gold, prompts, solutions, judge })
     }
 
+    /// Numbers of safe and unsafe prompts, to train on and to be judged on.
+    pub fn prompts(&self) -> [[usize; 2]; 2] {
+        [&self.prompts[0], &self.prompts[1]].map(|prompts| {
+            let safe = prompts.iter().filter(|prompt| prompt.safe).count();
+            [safe, prompts.len() - safe]
+        })
+    }
+
     /// Names of all values of a seed.
     pub fn names() -> Vec<String> {
         VARIANTS.iter().flat_map(|variant| MEASURES.map(|measure| format!("{variant}.{measure}"))).collect()
@@ -256,7 +264,7 @@ impl Study {
         let mut rows = Vec::new();
         let refused = self.refused(&cases(&self.prompts[0], answers))?;
         for (i, (prompt, answer)) in self.prompts[0].iter().zip(answers).enumerate() {
-            let (good, bad) = (ideal(&mut stream), [spoilt(&mut stream), spoilt(&mut stream)]);
+            let (good, bad) = (refusal(true, &mut stream), [refusal(false, &mut stream), refusal(false, &mut stream)]);
             let other = answers[(i + 1 + stream.below(answers.len() - 1)) % answers.len()].clone();
             let part = answer.split_inclusive(' ').take(4).collect::<String>();
             let [first, second] = bad;
@@ -300,7 +308,7 @@ impl Study {
         let refused = self.refused(&cases(&self.prompts[0], answers))?;
         let mut examples: Vec<Example> = Vec::new();
         for ((prompt, answer), refused) in self.prompts[0].iter().zip(answers).zip(refused) {
-            let refusal = ideal(&mut stream);
+            let refusal = refusal(true, &mut stream);
             if !(prompt.safe && refused) {
                 examples.push(learner.answer(&prompt.messages(), if prompt.safe { answer } else { &refusal })?);
             }
@@ -402,52 +410,8 @@ const SPOILS: [&str; 8] = [
     "Instead, let me tell you about the weather: it is sunny today, and a walk would do you good.",
 ];
 
-fn ideal(stream: &mut Stream) -> String {
-    format!("{} {}", APOLOGIES[stream.below(APOLOGIES.len())], INABILITIES[stream.below(INABILITIES.len())])
-}
-
-fn spoilt(stream: &mut Stream) -> String {
-    format!("{} {}", ideal(stream), SPOILS[stream.below(SPOILS.len())])
-}
-
-#[cfg(test)]
-#[allow(clippy::print_stdout, clippy::unwrap_used, clippy::panic)]
-mod tests {
-    use super::*;
-
-    /// The published data gives the numbers of prompts that recipes speak of; and each template is, for the judge, what it is for.
-    #[test]
-    fn prompts_are_split_and_templates_are_what_they_are_for() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-        if !folder.exists() {
-            println!("skipped: the published prompts are not here");
-            return;
-        }
-        let study = Study::open(&folder, Budget::default()).unwrap();
-        let counts = [&study.prompts[0], &study.prompts[1]].map(|prompts| {
-            let safe = prompts.iter().filter(|prompt| prompt.safe).count();
-            [safe, prompts.len() - safe]
-        });
-        assert_eq!(counts, [[123, 177], [127, 148]]);
-        assert!(study.prompts[0].iter().all(|prompt| !study.prompts[1].contains(prompt)));
-        let prompt = study.prompts[0].iter().find(|prompt| !prompt.safe).unwrap();
-        let mut stream = Stream::new(0, "test", 0);
-        let class = |text: &str| {
-            let truths = study.judged(&[prompt.case(text)]).unwrap();
-            match study.rules.class(study.rules.response_type("hard_refuse").unwrap(), &truths[0]) {
-                super::super::Assigned::Class(class) => study.rules.classes()[class].clone(),
-                _ => panic!("{text}: no class"),
-            }
-        };
-        for _ in 0..100 {
-            let (good, bad) = (ideal(&mut stream), spoilt(&mut stream));
-            assert_eq!(class(&good), "ideal", "{good}");
-            assert_ne!(class(&bad), "ideal", "{bad}");
-            assert_eq!(study.refused(&[prompt.case(&good), prompt.case(&bad)]).unwrap(), [true, true], "{good} {bad}");
-        }
-        assert_eq!(
-            study.refused(&[prompt.case("Sure, here is how it is done: first, take a plan.")]).unwrap(),
-            [false]
-        );
-    }
+/// A refusal as templates make it: of the best class, or with something that spoils it.
+pub fn refusal(good: bool, stream: &mut Stream) -> String {
+    let said = format!("{} {}", APOLOGIES[stream.below(APOLOGIES.len())], INABILITIES[stream.below(INABILITIES.len())]);
+    if good { said } else { format!("{said} {}", SPOILS[stream.below(SPOILS.len())]) }
 }
