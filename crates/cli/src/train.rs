@@ -97,6 +97,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     })
 }
 
+#[cfg(feature = "lm")]
 impl Args {
     /// As if it had been typed: an algorithm, what it is trained on, settings.
     pub fn typed(algo: &str, env: String, settings: Vec<String>, more: More) -> Self {

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "lm")]
+use std::time::Instant;
 
+#[cfg(feature = "lm")]
+use tony_lm::rbr::{Values, Watch};
 use tony_nn::{Activation, Init, Mlp, Rows, Trace};
 use tony_random::Stream;
 use tony_rl::algorithms::empi::{improvement_bounds, line_step, visit_shift};
@@ -11,6 +15,8 @@ use tony_rl::algorithms::preqn::precondition;
 use tony_rl::diagnose::Kernel;
 use tony_rl::tabular::{Evaluation, Mdp, Table, mix, trpo_bound};
 
+#[cfg(feature = "lm")]
+use crate::console;
 use crate::failure::{Failure, Result};
 use crate::signals::Stop;
 
@@ -27,7 +33,7 @@ pub enum Measure {
     /// In no time: names of values, and the values of a seed in that order.
     Quick(&'static [&'static str], fn(seed: u64) -> Vec<f64>),
     /// With trainings of its own: names of values, and what measures and keeps them.
-    #[cfg(feature = "lm")]
+    #[cfg_attr(not(feature = "lm"), expect(dead_code, reason = "all of them are of language models"))]
     Long(fn() -> Vec<String>, fn(&Long) -> Result<()>),
 }
 
@@ -36,13 +42,13 @@ impl Experiment {
     pub fn values(&self) -> Vec<String> {
         match self.measure {
             Measure::Quick(names, _) => names.iter().map(|name| (*name).to_owned()).collect(),
-            #[cfg(feature = "lm")]
             Measure::Long(names, _) => names(),
         }
     }
 }
 
 /// What a long experiment is given.
+#[cfg_attr(not(feature = "lm"), expect(dead_code, reason = "all of them are of language models"))]
 pub struct Long<'a> {
     /// Its name.
     pub id: &'a str,
@@ -76,9 +82,32 @@ impl Long<'_> {
             .map_err(|error| Failure::usage("bad_file", format!("{}: {error}", path.display())).hint("delete it"))
     }
 
-    /// Keep what is known of a seed.
-    pub fn keep(&self, seed: u64, values: &BTreeMap<String, f64>) -> std::io::Result<()> {
-        tony_run::replace(&self.file(seed), serde_json::to_string_pretty(values)?.as_bytes())
+    /// Measure each seed of which not all `names` are known, until one does not come to its end: `one` is given the seed, what is known of
+    /// it, and who hears of it; what it keeps is kept in a file, with the seconds that were spent.
+    #[cfg(feature = "lm")]
+    pub fn each_seed(
+        &self,
+        names: &[String],
+        mut one: impl FnMut(u64, Values, &Watch) -> tony_lm::Result<bool>,
+    ) -> Result<()> {
+        for seed in 0..self.seeds {
+            let known = self.kept(seed)?;
+            if names.iter().all(|name| known.contains_key(name)) {
+                continue;
+            }
+            let (began, before) = (Instant::now(), known.get(Self::SECONDS).copied().unwrap_or(0.0));
+            let keep = |values: &Values| {
+                let mut values = values.clone();
+                values.insert(Self::SECONDS.to_owned(), before + began.elapsed().as_secs_f64());
+                let text = serde_json::to_string_pretty(&values).map_err(std::io::Error::from)?;
+                Ok(tony_run::replace(&self.file(seed), text.as_bytes())?)
+            };
+            let watch = Watch { told: &|text| console::note(text), keep: &keep, stop: &|| self.stop.asked() };
+            if !one(seed, known, &watch)? {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

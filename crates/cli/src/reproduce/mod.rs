@@ -267,7 +267,6 @@ fn measured_experiments(
                     names.iter().zip(of(seed)).for_each(|(name, value)| put((*name).to_owned(), seed, value));
                 }
             }
-            #[cfg(feature = "lm")]
             Measure::Long(_, measure) => {
                 let Jobs { out, at_once, .. } = *jobs;
                 let long = Long { id: known.id, seeds, out, at_once, data, stop };

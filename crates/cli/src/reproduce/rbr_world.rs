@@ -1,12 +1,8 @@
 //! The comparison of rule-based rewards with its rivals in the small world (`rbr-world` in recipes).
 
-use std::time::Instant;
-
 use tony_lm::rbr::world::{Budget, base, compare, names};
-use tony_lm::rbr::{Values, Watch};
 
 use super::experiments::{Experiment, Long, Measure};
-use crate::console;
 use crate::failure::Result;
 
 pub const EXPERIMENT: Experiment = Experiment { id: "rbr-world", measure: Measure::Long(names, measure) };
@@ -14,26 +10,11 @@ pub const EXPERIMENT: Experiment = Experiment { id: "rbr-world", measure: Measur
 fn measure(long: &Long) -> Result<()> {
     let budget = Budget { at_once: long.at_once, ..Budget::default() };
     let mut common = None;
-    for seed in 0..long.seeds {
-        let known = long.kept(seed)?;
-        if names().iter().all(|name| known.contains_key(name)) {
-            continue;
-        }
+    long.each_seed(&names(), |seed, known, watch| {
         if common.is_none() {
-            console::note("all seeds: teaching a new model to help");
-            common = Some(base(&budget)?);
+            (watch.told)("all seeds: teaching a new model to help");
         }
-        let Some(common) = &common else { continue };
-        let (began, before) = (Instant::now(), known.get(Long::SECONDS).copied().unwrap_or(0.0));
-        let keep = |values: &Values| {
-            let mut values = values.clone();
-            values.insert(Long::SECONDS.to_owned(), before + began.elapsed().as_secs_f64());
-            Ok(long.keep(seed, &values)?)
-        };
-        let watch = Watch { told: &|text| console::note(text), keep: &keep, stop: &|| long.stop.asked() };
-        if !compare(&budget, common, seed, known, &watch)? {
-            break;
-        }
-    }
-    Ok(())
+        let base = common.take().map_or_else(|| base(&budget), Ok)?;
+        compare(&budget, common.insert(base), seed, known, watch)
+    })
 }

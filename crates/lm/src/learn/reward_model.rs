@@ -7,7 +7,7 @@ use tony_run::RunFolder;
 
 use super::Learner;
 use super::examples::Example;
-use super::supervised::HEAD;
+use super::supervised::{HEAD, rewards};
 use crate::{Error, Message, Result};
 
 /// A reward model: a transformer with one more row of weights.
@@ -40,8 +40,7 @@ impl RewardModel {
 
     /// Rewards of texts, each the tokens of a conversation and of an answer.
     pub fn of_texts(&self, texts: &[&[u32]]) -> Vec<f64> {
-        let states = self.decoder.last_states(texts);
-        states.chunks_exact(self.head.len()).map(|state| tony_nn::dot(&self.head, state)).collect()
+        rewards(&self.head, &self.decoder.last_states(texts))
     }
 
     /// Rewards of answers to conversations.

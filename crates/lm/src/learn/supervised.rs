@@ -177,13 +177,7 @@ impl Trainer {
     }
 
     /// Around a model and data that are ready; none if no rows are left to learn from.
-    pub(crate) fn of(
-        config: Config,
-        optimiser: optimiser::Config,
-        learner: Learner,
-        data: Data,
-        left_out: usize,
-    ) -> Option<Self> {
+    fn of(config: Config, optimiser: optimiser::Config, learner: Learner, data: Data, left_out: usize) -> Option<Self> {
         let rows = match &data {
             Data::Answers(examples) => examples.len(),
             Data::Pairs(pairs) => pairs.len(),
@@ -292,9 +286,21 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
-    /// Train to the end without records; the model, the weights of its reward if it learned one, and the mean loss of the last tenth of
-    /// the steps.
-    pub(crate) fn finish(mut self) -> Result<(Learner, Vec<f32>, f64)> {
+    /// Learn all of the data, to the end and without records: the model, the weights of its reward if it learned one, and the mean loss of
+    /// the last tenth of the steps.
+    pub(crate) fn learn(
+        mut config: Config,
+        optimiser: optimiser::Config,
+        learner: Learner,
+        data: Data,
+    ) -> Result<(Learner, Vec<f32>, f64)> {
+        config.held_out = 0.0;
+        let none = || Error::Invalid { what: "there is nothing to learn from".to_owned(), hint: String::new() };
+        let trainer = Self::of(config, optimiser, learner, data, 0);
+        trainer.ok_or_else(none)?.finish()
+    }
+
+    fn finish(mut self) -> Result<(Learner, Vec<f32>, f64)> {
         let steps = self.config.steps;
         let (mut last, mut counted) = (Told::default(), 0.0);
         while self.steps < steps {
@@ -353,9 +359,7 @@ impl Trainer {
                 let sequences: Vec<Sequence> =
                     batch.iter().flat_map(|row| &pairs[*row]).map(Example::sequence).collect();
                 let states = network.states(&network.weights(&self.learner.params), &sequences)?;
-                let rewards: Vec<f64> =
-                    states.chunks_exact(self.head.len()).map(|state| tony_nn::dot(&self.head, state)).collect();
-                let Preferences { loss, right, slopes } = preferences(&rewards);
+                let Preferences { loss, right, slopes } = preferences(&rewards(&self.head, &states));
                 let (grad, head_grad) = grad.split_at_mut(n);
                 for (state, slope) in states.chunks_exact(self.head.len()).zip(&slopes) {
                     tony_nn::axpy(*slope as f32, state, head_grad);
@@ -418,13 +422,16 @@ impl Trainer {
                 let sequences: Vec<Sequence> =
                     self.held_out.iter().flat_map(|row| &pairs[*row]).map(Example::sequence).collect();
                 let states = network.states(&weights, &sequences)?;
-                let rewards: Vec<f64> =
-                    states.chunks_exact(self.head.len()).map(|state| tony_nn::dot(&self.head, state)).collect();
-                let Preferences { loss, right, .. } = preferences(&rewards);
+                let Preferences { loss, right, .. } = preferences(&rewards(&self.head, &states));
                 (loss, right)
             }
         }))
     }
+}
+
+/// Rewards of answers whose last tokens have come to `states`, a row of as many numbers as `head` has for each.
+pub(crate) fn rewards(head: &[f32], states: &[f32]) -> Vec<f64> {
+    states.chunks_exact(head.len()).map(|state| tony_nn::dot(head, state)).collect()
 }
 
 /// What is right and wrong about the rewards of pairs.

@@ -185,6 +185,13 @@ impl Task {
     }
 }
 
+/// Write tokens as an observation.
+pub(crate) fn observe(tokens: &[u32], obs: &mut [f64]) {
+    obs.fill(0.0);
+    obs[0] = tokens.len() as f64;
+    obs[1..].iter_mut().zip(tokens).for_each(|(x, token)| *x = f64::from(*token));
+}
+
 /// Tokens of an observation.
 pub fn tokens_of(obs: &[f32]) -> impl Iterator<Item = u32> {
     let len = obs[0] as usize;
@@ -200,12 +207,6 @@ struct TextEnv {
 }
 
 impl TextEnv {
-    fn observe(&self, obs: &mut [f64]) {
-        obs.fill(0.0);
-        obs[0] = self.tokens.len() as f64;
-        obs[1..].iter_mut().zip(&self.tokens).for_each(|(x, token)| *x = f64::from(*token));
-    }
-
     /// Judge the finished answer: its reward; its costs are written.
     fn judge(&self, ended: bool, costs: &mut [f64]) -> Result<f64> {
         let prompt = &self.task.prompts[self.prompt];
@@ -252,7 +253,7 @@ impl Env for TextEnv {
         self.prompt = Stream::new(seed, "prompt", 0).below(self.task.prompts.len());
         self.tokens.clone_from(&self.task.prompts[self.prompt].tokens);
         (self.written, self.seed) = (0, seed);
-        self.observe(obs);
+        observe(&self.tokens, obs);
         Ok(())
     }
 
@@ -260,7 +261,7 @@ impl Env for TextEnv {
         let token = action[0] as u32;
         self.tokens.push(token);
         self.written += 1;
-        self.observe(obs);
+        observe(&self.tokens, obs);
         costs.fill(0.0);
         let ended = self.task.ends.contains(&token);
         if !ended && self.written < self.task.max_tokens {

@@ -175,33 +175,29 @@ impl Study {
             if (watch.stop)() {
                 return Ok(false);
             }
-            let wanted = VARIANTS[2..].contains(&name);
             if values.contains_key(&format!("{name}.f1")) {
                 continue;
             }
-            if answers.is_empty() && name != "helpful" {
+            let sft = ["rbr-sft", "rbr-ppo"].contains(&name);
+            let unprepared = VARIANTS[2..].contains(&name) && !out.join("task.toml").exists();
+            if answers.is_empty() && (unprepared || sft) {
                 (watch.told)(&format!("seed {seed}: the model answers {} prompts as it is", self.prompts[0].len()));
                 let asked: Vec<Vec<Message>> = self.prompts[0].iter().map(Prompt::messages).collect();
                 answers = base()?.answers(&asked, self.budget.tokens, seed)?;
             }
-            if wanted && !out.join("task.toml").exists() {
+            if unprepared {
                 self.prepare(out, seed, &answers, watch)?;
             }
-            if taught.is_none() && ["rbr-sft", "rbr-ppo"].contains(&name) {
-                taught = Some(self.teach(base()?, seed, &answers)?);
+            let mut start = base()?;
+            if sft {
+                let params =
+                    taught.take().map_or_else(|| Ok(self.teach(base()?, seed, &answers)?.params), Ok::<_, Error>)?;
+                start.params.clone_from(taught.insert(params));
             }
-            let start = |learner: &Option<Learner>| -> Result<Learner> {
-                let mut copy = base()?;
-                if let Some(learner) = learner {
-                    copy.params.clone_from(&learner.params);
-                }
-                Ok(copy)
-            };
-            let trained = match name {
-                "helpful" => Some(base()?),
-                "rbr-sft" => Some(start(&taught)?),
-                "rbr-ppo" => self.practise(out, &model, start(&taught)?, name, seed, watch)?,
-                _ => self.practise(out, &model, base()?, name, seed, watch)?,
+            let trained = if VARIANTS[2..].contains(&name) {
+                self.practise(out, &model, start, name, seed, watch)?
+            } else {
+                Some(start)
             };
             let Some(trained) = trained else { return Ok(false) };
             let measured = self.measure(&trained, seed)?;
@@ -262,7 +258,7 @@ impl Study {
     fn comparisons(&self, grader: &mut dyn Grader, answers: &[String], seed: u64) -> Result<Vec<Value>> {
         let mut stream = Stream::new(seed, "comparisons", 0);
         let mut rows = Vec::new();
-        let refused = self.refused(&cases(&self.prompts[0], answers))?;
+        let refused = self.refused(&self.judged(&cases(&self.prompts[0], answers))?);
         for (i, (prompt, answer)) in self.prompts[0].iter().zip(answers).enumerate() {
             let (good, bad) = (refusal(true, &mut stream), [refusal(false, &mut stream), refusal(false, &mut stream)]);
             let other = answers[(i + 1 + stream.below(answers.len() - 1)) % answers.len()].clone();
@@ -305,7 +301,7 @@ impl Study {
     /// Teach ideal refusals, and the model's own answers.
     fn teach(&self, learner: Learner, seed: u64, answers: &[String]) -> Result<Learner> {
         let mut stream = Stream::new(seed, "ideal answers", 0);
-        let refused = self.refused(&cases(&self.prompts[0], answers))?;
+        let refused = self.refused(&self.judged(&cases(&self.prompts[0], answers))?);
         let mut examples: Vec<Example> = Vec::new();
         for ((prompt, answer), refused) in self.prompts[0].iter().zip(answers).zip(refused) {
             let refusal = refusal(true, &mut stream);
@@ -313,12 +309,9 @@ impl Study {
                 examples.push(learner.answer(&prompt.messages(), if prompt.safe { answer } else { &refusal })?);
             }
         }
-        let config =
-            supervised::Config { steps: self.budget.steps, seed, held_out: 0.0, ..supervised::Config::default() };
+        let config = supervised::Config { steps: self.budget.steps, seed, ..supervised::Config::default() };
         let optimiser = optimiser::Config { lr: 3e-4, ..optimiser::Config::default() };
-        let trainer = supervised::Trainer::of(config, optimiser, learner, Data::Answers(examples), 0);
-        let none = || Error::Invalid { what: "there is nothing to learn from".to_owned(), hint: String::new() };
-        Ok(trainer.ok_or_else(none)?.finish()?.0)
+        Ok(supervised::Trainer::learn(config, optimiser, learner, Data::Answers(examples))?.0)
     }
 
     /// Improve a model by the rewards of the rules; none if it was stopped.
@@ -346,10 +339,10 @@ impl Study {
         Ok(Some(trained))
     }
 
-    /// Whether the judge takes answers for refusals.
-    fn refused(&self, cases: &[Case]) -> Result<Vec<bool>> {
+    /// Whether the judge takes answers for refusals, from what it says of them.
+    fn refused(&self, truths: &[Vec<Option<bool>>]) -> Vec<bool> {
         let place = self.rules.propositions().position(|name| name == "inability_to_comply").unwrap_or_default();
-        Ok(self.judged(cases)?.iter().map(|truths| truths[place] == Some(true)).collect())
+        truths.iter().map(|truths| truths[place] == Some(true)).collect()
     }
 
     fn judged(&self, cases: &[Case]) -> Result<Vec<Vec<Option<bool>>>> {
@@ -367,7 +360,7 @@ impl Study {
         let cases = cases(prompts, &answers);
         let truths = self.judged(&cases)?;
         let shares = Judgements::new(&self.rules, &cases, &truths)?.report().shares;
-        let refused = self.refused(&cases)?;
+        let refused = self.refused(&truths);
         let told: Vec<bool> =
             prompts.iter().zip(refused).filter(|(p, _)| !p.safe).map(|(_, refused)| refused).collect();
         let refuses = told.iter().filter(|refused| **refused).count() as f64 / told.len() as f64;

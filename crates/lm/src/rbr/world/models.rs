@@ -14,6 +14,7 @@ use super::super::{Case as Labelled, Features, Heads, Item, Policy, Training, Ve
 use super::language::{Case, Request, Writing, truth, vocabulary};
 use crate::learn::examples::Example;
 use crate::learn::supervised::{self, Data};
+use crate::learn::text_env::observe;
 use crate::learn::{self, Learner, optimiser, reinforced};
 use crate::{Error, Message, Result, Tokenizer};
 
@@ -207,18 +208,10 @@ pub struct Lesson {
     pub lr: f64,
 }
 
-fn trainer(learner: Learner, data: Data, lesson: Lesson, seed: u64) -> Result<(Learner, Vec<f32>, f64)> {
-    let config = supervised::Config {
-        steps: lesson.steps,
-        seed,
-        batch: lesson.batch,
-        held_out: 0.0,
-        ..supervised::Config::default()
-    };
+fn study(learner: Learner, data: Data, lesson: Lesson, seed: u64) -> Result<(Learner, Vec<f32>, f64)> {
+    let config = supervised::Config { steps: lesson.steps, seed, batch: lesson.batch, ..supervised::Config::default() };
     let optimiser = optimiser::Config { lr: lesson.lr, ..optimiser::Config::default() };
-    let trainer = supervised::Trainer::of(config, optimiser, learner, data, 0);
-    let none = || Error::Invalid { what: "there is nothing to learn from".to_owned(), hint: String::new() };
-    trainer.ok_or_else(none)?.finish()
+    supervised::Trainer::learn(config, optimiser, learner, data)
 }
 
 /// Teach a model to answer as people of a taste do. Returns it, and its last loss.
@@ -230,7 +223,7 @@ pub fn imitate(learner: Learner, taste: Taste, lesson: Lesson, seed: u64) -> Res
         let text = shown(taste, &request, &mut stream).text(&request, &mut stream);
         examples.push(learner.answer(&said(&request), &text)?);
     }
-    let (learner, _, loss) = trainer(learner, Data::Answers(examples), lesson, seed)?;
+    let (learner, _, loss) = study(learner, Data::Answers(examples), lesson, seed)?;
     Ok((learner, loss))
 }
 
@@ -277,7 +270,7 @@ impl RewardModel {
             texts.push(pair[pairs.len() % 2].tokens.clone());
             pairs.push(pair);
         }
-        let (learner, head, loss) = trainer(learner, Data::Pairs(pairs), lesson, seed)?;
+        let (learner, head, loss) = study(learner, Data::Pairs(pairs), lesson, seed)?;
         let model = learn::RewardModel::new(learner, head)?;
         let rewards = model.of_texts(&texts.iter().map(Vec::as_slice).take(200).collect::<Vec<_>>());
         let n = rewards.len() as f64;
@@ -304,6 +297,16 @@ fn item(request: &Request, text: &str) -> Item {
     Item { prompt: said(request), completion: text.to_owned() }
 }
 
+/// An answer and the truth about it.
+fn judged(policy: &Policy, request: &Request, text: &str) -> Labelled {
+    Labelled {
+        fields: Map::new(),
+        item: item(request, text),
+        response: Some(request.response().to_owned()),
+        labels: policy.propositions().map(|name| truth(request, text, name)).collect(),
+    }
+}
+
 /// A request of those that safety is about, with every kind of completion in turn.
 fn labelled(policy: &Policy, rows: usize, held_out: bool, stream: &mut Stream) -> Vec<Labelled> {
     (0..rows)
@@ -311,13 +314,7 @@ fn labelled(policy: &Policy, rows: usize, held_out: bool, stream: &mut Stream) -
             let case = [Case::Boundary, Case::Hard, Case::Soft, Case::Boundary, Case::Hard, Case::Ordinary][row % 6];
             let request = Request::draw(case, held_out, stream);
             let text = WRITINGS[stream.below(9)].text(&request, stream);
-            let labels = policy.propositions().map(|name| truth(&request, &text, name)).collect();
-            Labelled {
-                fields: Map::new(),
-                item: item(&request, &text),
-                response: Some(request.response().to_owned()),
-                labels,
-            }
+            judged(policy, &request, &text)
         })
         .collect()
 }
@@ -400,8 +397,7 @@ pub fn comparisons(
             let mut text = writing.text(&request, &mut stream);
             let mut probabilities = grader.of(&request, &text)?;
             // Written again where the grader finds in it what only one kind should hold, as the paper verifies.
-            while *kind != "disallowed content" && *writing == Writing::Garbled && probabilities[prohibited] > Some(0.5)
-            {
+            while *writing == Writing::Garbled && probabilities[prohibited] > Some(0.5) {
                 text = writing.text(&request, &mut stream);
                 probabilities = grader.of(&request, &text)?;
             }
@@ -467,12 +463,6 @@ impl WorldEnv {
         Self { spec, learner, worth, mix, request, tokens: Vec::new(), written: 0, seed: 0 }
     }
 
-    fn observe(&self, obs: &mut [f64]) {
-        obs.fill(0.0);
-        obs[0] = self.tokens.len() as f64;
-        obs[1..].iter_mut().zip(&self.tokens).for_each(|(x, token)| *x = f64::from(*token));
-    }
-
     fn failed(&self, reason: impl std::fmt::Display) -> tony_env::Error {
         tony_env::Error::BadState { env: self.spec.name.clone(), reason: reason.to_string() }
     }
@@ -487,7 +477,7 @@ impl Env for WorldEnv {
         self.request = self.mix.draw(&mut Stream::new(seed, "request", 0));
         self.tokens = self.learner.begin(&said(&self.request)).map_err(|error| self.failed(error))?;
         (self.written, self.seed) = (0, seed);
-        self.observe(obs);
+        observe(&self.tokens, obs);
         Ok(())
     }
 
@@ -495,7 +485,7 @@ impl Env for WorldEnv {
         let token = action[0] as u32;
         self.tokens.push(token);
         self.written += 1;
-        self.observe(obs);
+        observe(&self.tokens, obs);
         let over = token == 0 || self.written == LONGEST[1];
         let text = || self.learner.tokenizer.read(&self.tokens[self.tokens.len() - self.written..]);
         let worth = if over { self.worth.of(&self.request, &text()).map_err(|error| self.failed(error))? } else { 0.0 };
@@ -603,23 +593,9 @@ pub fn held_out(each: usize) -> [Vec<Request>; 2] {
 pub fn measure(policy: &Policy, learner: &Learner, each: usize, seed: u64) -> Result<Measured> {
     let [safety, ordinary] = held_out(each);
     let texts = answers(learner, &safety, seed)?;
-    let truths = |requests: &[Request], texts: &[String]| -> Vec<Vec<Option<bool>>> {
-        let of = |(request, text): (&Request, &String)| {
-            policy.propositions().map(|name| truth(request, text, name)).collect()
-        };
-        requests.iter().zip(texts).map(of).collect()
-    };
-    let cases: Vec<Labelled> = safety
-        .iter()
-        .zip(&texts)
-        .map(|(request, text)| Labelled {
-            fields: Map::new(),
-            item: item(request, text),
-            response: Some(request.response().to_owned()),
-            labels: Vec::new(),
-        })
-        .collect();
-    let shares = super::super::Judgements::new(policy, &cases, &truths(&safety, &texts))?.report().shares;
+    let cases: Vec<Labelled> = safety.iter().zip(&texts).map(|(request, text)| judged(policy, request, text)).collect();
+    let truths: Vec<Vec<Option<bool>>> = cases.iter().map(|case| case.labels.clone()).collect();
+    let shares = super::super::Judgements::new(policy, &cases, &truths)?.report().shares;
     let mean = |stat: Option<tony_run::Stat>| stat.map_or(f64::NAN, |stat| stat.mean);
     let texts = answers(learner, &ordinary, seed + 1)?;
     let full =
