@@ -70,25 +70,7 @@ enum What {
     /// By processor time, three times, and the best counts. Operations are those of the matrix products, attention left out; with `--recompute`
     /// what is computed twice counts once.
     #[cfg(feature = "lm")]
-    Learn {
-        /// A GGUF file, a Hugging Face folder, or a name from `tony doctor`.
-        model: String,
-        /// Tokens of each sequence.
-        #[arg(long, value_name = "N", default_value = "512")]
-        tokens: NonZeroUsize,
-        /// Sequences of a gradient.
-        #[arg(long, value_name = "B", default_value = "4")]
-        batch: NonZeroUsize,
-        /// Which parameters are learned: all, or two narrow matrices of this rank beside each matrix.
-        #[arg(long, value_name = "full|RANK", default_value = "16")]
-        adapt: String,
-        /// Compute each layer once more when going back instead of keeping it.
-        #[arg(long)]
-        recompute: bool,
-        /// Worker threads [default: all cores].
-        #[arg(long, value_name = "N")]
-        threads: Option<NonZeroUsize>,
-    },
+    Learn(LearnArgs),
     /// Clients that ask a server in this process: requests a second, and how long one waits; then four times more clients than it has places.
     #[cfg(feature = "lm")]
     Serve {
@@ -151,22 +133,35 @@ enum What {
     },
 }
 
+#[cfg(feature = "lm")]
+#[derive(clap::Args)]
+struct LearnArgs {
+    /// A GGUF file, a Hugging Face folder, or a name from `tony doctor`.
+    model: String,
+    /// Tokens of each sequence.
+    #[arg(long, value_name = "N", default_value = "512")]
+    tokens: NonZeroUsize,
+    /// Sequences of a gradient.
+    #[arg(long, value_name = "B", default_value = "4")]
+    batch: NonZeroUsize,
+    /// Which parameters are learned: all, or two narrow matrices of this rank beside each matrix.
+    #[arg(long, value_name = "full|RANK", default_value = "16")]
+    adapt: String,
+    /// Compute each layer once more when going back instead of keeping it.
+    #[arg(long)]
+    recompute: bool,
+    /// What computes: cpu, or cuda or wgpu in a build with the feature of this name.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = device)]
+    device: tony_lm::learn::Device,
+    /// Worker threads [default: all cores].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     match &args.what {
         #[cfg(feature = "lm")]
-        What::Learn { model, tokens, batch, adapt, recompute, threads } => {
-            let path = tony_lm::find_model(model)?;
-            let rank = match adapt.as_str() {
-                "full" => None,
-                rank => Some(rank.parse().map_err(|_| {
-                    let what = format!("`{rank}` is neither `full` nor a rank, a whole number");
-                    Failure::usage("bad_value", what).hint("--adapt full, or --adapt 16")
-                })?),
-            };
-            world::with_threads(*threads, |threads| {
-                bench_learn(&path, [tokens, batch].map(|n| n.get()), rank, *recompute, threads, common)
-            })
-        }
+        What::Learn(args) => world::with_threads(args.threads, |threads| bench_learn(args, threads, common)),
         What::Env { env, threads, seconds } => bench_env(env, *threads, *seconds, common),
         #[cfg(feature = "lm")]
         What::Model { model, prefill, decode, batch, precision, threads } => {
@@ -463,22 +458,31 @@ fn bench_model(
 }
 
 #[cfg(feature = "lm")]
-fn bench_learn(
-    path: &std::path::Path,
-    [tokens, batch]: [usize; 2],
-    rank: Option<usize>,
-    recompute: bool,
-    threads: usize,
-    common: Common,
-) -> Result<Code> {
+fn device(name: &str) -> std::result::Result<tony_lm::learn::Device, String> {
+    use tony_run::settings::Scalar;
+    tony_lm::learn::Device::parse(name).ok_or_else(tony_lm::learn::Device::kind)
+}
+
+#[cfg(feature = "lm")]
+fn bench_learn(args: &LearnArgs, threads: usize, common: Common) -> Result<Code> {
     use tony_lm::decoder::{Adaptation, ModelFile, Network, Sequence};
+    let rank: Option<usize> = match args.adapt.as_str() {
+        "full" => None,
+        rank => Some(rank.parse().map_err(|_| {
+            let what = format!("`{rank}` is neither `full` nor a rank, a whole number");
+            Failure::usage("bad_value", what).hint("--adapt full, or --adapt 16")
+        })?),
+    };
     let adaptation = match rank {
         Some(rank) => Adaptation::LowRank { rank, alpha: 2.0 * rank as f32 },
         None => Adaptation::Full,
     };
-    let file = ModelFile::open(path).map_err(tony_lm::Error::from)?;
-    let (mut network, params) = Network::open(&file, adaptation, 0).map_err(tony_lm::Error::from)?;
-    network.recompute = recompute;
+    let path = tony_lm::find_model(&args.model)?;
+    let (tokens, batch) = (args.tokens.get(), args.batch.get());
+    let file = ModelFile::open(&path).map_err(tony_lm::Error::from)?;
+    let (mut network, params) =
+        Network::open(&file, adaptation, 0, args.device.into()).map_err(tony_lm::Error::from)?;
+    network.recompute = args.recompute;
     let config = network.config();
     if tokens < 2 || tokens > config.context {
         let what = format!("sequences have 2 to {} tokens, which is all that this model takes", config.context);
@@ -505,7 +509,7 @@ fn bench_learn(
     let memory = peak_memory()?;
     let object = json!({
         "tokens_per_s": speed, "gflops_per_core": share * peak, "machine_gflops_per_core": peak, "share_of_peak": share, "tokens": tokens,
-        "batch": batch, "rank": rank, "recompute": recompute, "threads": threads, "learned": params.len(), "peak_rss_bytes": memory,
+        "batch": batch, "rank": rank, "recompute": args.recompute, "device": args.device.name(), "threads": threads, "learned": params.len(), "peak_rss_bytes": memory,
     });
     console::answer(common.json, &object, || {
         format!(

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use tony_meta::tasks::Kind;
 use tony_meta::{Drawing, Score, Trainer};
-use tony_run::{Exit, Loaded, RunFolder, RunView, Stat, stats};
+use tony_run::{Exit, Loaded, RunFolder, RunView, Stat, Training, stats};
 
 use crate::failure::{Code, Failure, Result};
 use crate::progress::Measures;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 use tony_lm::learn::supervised::{Kind, Trainer};
-use tony_run::{Exit, Loaded, RunFolder, RunView};
+use tony_run::{Exit, Loaded, RunFolder, RunView, Training};
 
 use crate::failure::{Code, Result};
 use crate::progress::Measures;

@@ -10,12 +10,10 @@ use tony_lm::learn::{reinforced, supervised, text_env};
 use tony_rl::algorithms;
 #[cfg(feature = "lm")]
 use tony_run::Samples;
-use tony_run::{Control, Field, Layer, Loaded, Metrics, Outcome, Plan, RunFolder, Times};
+use tony_run::{Control, Field, Layer, Loaded, Metrics, Outcome, Plan, RunFolder, Tally, Times, Training};
 
 use crate::eval;
-#[cfg(any(feature = "meta", feature = "lm"))]
-use crate::failure::Failure;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::train::number;
 use crate::world;
 
@@ -185,26 +183,34 @@ pub enum Trainee {
 }
 
 impl Trainee {
+    fn training(&self) -> &dyn AnyTraining {
+        match self {
+            Self::Agent { trainer, .. } => trainer.as_ref(),
+            #[cfg(feature = "meta")]
+            Self::FewShot(trainer) => trainer.as_ref(),
+            #[cfg(feature = "lm")]
+            Self::Language(trainer) => trainer.as_ref(),
+        }
+    }
+
+    fn training_mut(&mut self) -> &mut dyn AnyTraining {
+        match self {
+            Self::Agent { trainer, .. } => trainer.as_mut(),
+            #[cfg(feature = "meta")]
+            Self::FewShot(trainer) => trainer.as_mut(),
+            #[cfg(feature = "lm")]
+            Self::Language(trainer) => trainer.as_mut(),
+        }
+    }
+
     /// Steps done in all.
     pub fn steps(&self) -> u64 {
-        match self {
-            Self::Agent { trainer, .. } => trainer.steps(),
-            #[cfg(feature = "meta")]
-            Self::FewShot(trainer) => trainer.steps(),
-            #[cfg(feature = "lm")]
-            Self::Language(trainer) => trainer.steps(),
-        }
+        self.training().tally().steps
     }
 
     /// Where the time of this process went.
     pub fn times(&self) -> Times {
-        match self {
-            Self::Agent { trainer, .. } => trainer.times(),
-            #[cfg(feature = "meta")]
-            Self::FewShot(trainer) => trainer.times(),
-            #[cfg(feature = "lm")]
-            Self::Language(trainer) => trainer.times(),
-        }
+        self.training().tally().times
     }
 
     /// Cost channels.
@@ -239,14 +245,7 @@ impl Trainee {
 
     /// Go on from a checkpoint.
     pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
-        match self {
-            Self::Agent { trainer, .. } => trainer.restore(loaded)?,
-            #[cfg(feature = "meta")]
-            Self::FewShot(trainer) => trainer.restore(loaded)?,
-            #[cfg(feature = "lm")]
-            Self::Language(trainer) => trainer.restore(loaded)?,
-        }
-        Ok(())
+        self.training_mut().restore(loaded)
     }
 
     /// Train until `steps` steps are done in all, or until asked to stop.
@@ -257,25 +256,55 @@ impl Trainee {
         control: &Control,
         on_update: &mut dyn FnMut(&Metrics),
     ) -> Result<Outcome> {
-        Ok(match self {
-            #[cfg(feature = "lm")]
-            Self::Agent { trainer, task: Some(task), .. } => {
-                let samples = Samples::of(folder);
-                let mut failure = None;
-                let outcome = trainer.run(folder, steps, control, &mut |metrics| {
-                    let written = serde_json::to_value(task.drain())
-                        .map_err(|error| Failure::failed("samples", error))
-                        .and_then(|all| Ok(samples.write(metrics, &all)?));
-                    failure = failure.take().or(written.err());
-                    on_update(metrics);
-                })?;
-                failure.map_or(Ok(outcome), Err)?
-            }
-            Self::Agent { trainer, .. } => trainer.run(folder, steps, control, on_update)?,
-            #[cfg(feature = "meta")]
-            Self::FewShot(trainer) => trainer.run(folder, steps, control, on_update)?,
-            #[cfg(feature = "lm")]
-            Self::Language(trainer) => trainer.run(folder, steps, control, on_update)?,
-        })
+        #[cfg(feature = "lm")]
+        if let Self::Agent { trainer, task: Some(task), .. } = self {
+            let samples = Samples::of(folder);
+            let mut failure = None;
+            let outcome = AnyTraining::run(trainer.as_mut(), folder, steps, control, &mut |metrics| {
+                let written = serde_json::to_value(task.drain())
+                    .map_err(|error| Failure::failed("samples", error))
+                    .and_then(|all| Ok(samples.write(metrics, &all)?));
+                failure = failure.take().or(written.err());
+                on_update(metrics);
+            })?;
+            return failure.map_or(Ok(outcome), Err);
+        }
+        self.training_mut().run(folder, steps, control, on_update)
+    }
+}
+
+/// A [`Training`], whatever its errors are.
+trait AnyTraining {
+    fn tally(&self) -> &Tally;
+    fn restore(&mut self, loaded: &Loaded) -> Result<()>;
+    fn run(
+        &mut self,
+        folder: &mut RunFolder,
+        steps: u64,
+        control: &Control,
+        on_update: &mut dyn FnMut(&Metrics),
+    ) -> Result<Outcome>;
+}
+
+impl<T: Training> AnyTraining for T
+where
+    Failure: From<T::Error>,
+{
+    fn tally(&self) -> &Tally {
+        Training::tally(self)
+    }
+
+    fn restore(&mut self, loaded: &Loaded) -> Result<()> {
+        Ok(Training::restore(self, loaded)?)
+    }
+
+    fn run(
+        &mut self,
+        folder: &mut RunFolder,
+        steps: u64,
+        control: &Control,
+        on_update: &mut dyn FnMut(&Metrics),
+    ) -> Result<Outcome> {
+        Ok(Training::run(self, folder, steps, control, on_update)?)
     }
 }

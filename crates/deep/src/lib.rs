@@ -10,9 +10,11 @@
 
 mod conv;
 pub mod decoder;
+mod device;
 mod encoder;
 
 pub use conv::{ConvNet, Shape};
+pub use device::Place;
 pub use encoder::{Encoder, EncoderConfig};
 
 /// What can be wrong with a network or a batch.
@@ -47,6 +49,12 @@ pub enum Error {
     /// A low-rank adaptation without a rank.
     #[error("a low-rank adaptation of rank 0 learns nothing: give a rank of 1 or more")]
     Rank,
+    /// A device that this build has nothing for.
+    #[error("this build computes nothing on `{0}`: build it with the feature of this name")]
+    NotBuilt(&'static str),
+    /// A device that the machine has not.
+    #[error("no device for `{0}` is found on this machine, or its driver is missing")]
+    NoDevice(&'static str),
     /// A tensor could not be read back.
     #[error("Burn gave no numbers for {0}")]
     Backend(&'static str),

@@ -1,10 +1,11 @@
 //! Learned transformers: log-probabilities against the definition, gradients against differences, and the same bits in any batch.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod common;
 
 use common::{Family, Tiny, VOCABULARY, WIDTH};
 use tony_deep::decoder::{Adaptation, Decoder, ModelFile, Network, Piece, Scored, Sequence, Storage};
+use tony_deep::{Error, Place, Result};
 use tony_random::Stream;
 
 const FAMILIES: [Family; 4] = [Family::Llama, Family::Qwen2, Family::Qwen3, Family::Gemma3];
@@ -17,14 +18,18 @@ fn tokens(n: usize, seed: u64) -> Vec<u32> {
 
 /// A network of a family from a folder, its parameters moved so that no low-rank part is zero.
 fn network(family: Family, adaptation: Adaptation) -> (Network, Vec<f32>) {
+    network_at(Place::Cpu, family, adaptation).unwrap()
+}
+
+fn network_at(place: Place, family: Family, adaptation: Adaptation) -> Result<(Network, Vec<f32>)> {
     let folder = tempfile::tempdir().unwrap();
     Tiny::new(family).write_folder(folder.path());
-    let (network, mut params) = Network::open(&ModelFile::open(folder.path()).unwrap(), adaptation, 3).unwrap();
+    let (network, mut params) = Network::open(&ModelFile::open(folder.path()).unwrap(), adaptation, 3, place)?;
     if adaptation != Adaptation::Full {
         let mut stream = Stream::new(4, "move", 0);
         params.iter_mut().for_each(|p| *p += 0.1 * stream.normal() as f32);
     }
-    (network, params)
+    Ok((network, params))
 }
 
 /// Log-softmax in double storage, and its entropy.
@@ -47,7 +52,8 @@ fn log_probabilities_are_those_of_the_definition() {
         tiny.write_folder(&hugging_face);
         // As in the decoder's test, windows differ between the two forms.
         for (path, period) in [(&hugging_face, 2), (&file, 6)] {
-            let (network, params) = Network::open(&ModelFile::open(path).unwrap(), Adaptation::Full, 0).unwrap();
+            let (network, params) =
+                Network::open(&ModelFile::open(path).unwrap(), Adaptation::Full, 0, Place::Cpu).unwrap();
             let scored = network.scores(&network.weights(&params), &[Sequence { tokens: &text, from: 1 }]).unwrap();
             assert_eq!(scored.len(), 12);
             for (i, scored) in scored.iter().enumerate() {
@@ -207,7 +213,7 @@ fn a_saved_model_is_read_again_with_the_same_bits() {
         std::fs::write(&gguf, Tiny::new(family).gguf(&[])).unwrap();
         let original = ModelFile::open(&gguf).unwrap();
         let scored = |file: &ModelFile| {
-            let (network, params) = Network::open(file, Adaptation::Full, 0).unwrap();
+            let (network, params) = Network::open(file, Adaptation::Full, 0, Place::Cpu).unwrap();
             network.scores(&network.weights(&params), &[Sequence { tokens: &text, from: 1 }]).unwrap()
         };
         for storage in [Storage::Single, Storage::Brain] {
@@ -244,4 +250,44 @@ fn a_small_model_learns_a_text_by_heart() {
     // At first every token is as likely as any other.
     assert!((losses[0] - 40_f64.ln()).abs() < 0.1, "{}", losses[0]);
     assert!(losses[119] < 0.05, "{}", losses[119]);
+}
+
+/// What a graphics device computes is what the processor does, but for rounding. Such a device is looked for only in builds that could use one.
+#[test]
+fn graphics_devices_agree_with_the_processor() {
+    let (a, b) = (tokens(9, 5), tokens(6, 6));
+    let sequences = [Sequence { tokens: &a, from: 3 }, Sequence { tokens: &b, from: 1 }];
+    for (place, built) in [(Place::Cuda, cfg!(feature = "cuda")), (Place::Wgpu, cfg!(feature = "wgpu"))] {
+        for (family, adaptation) in FAMILIES.iter().flat_map(|f| [Adaptation::Full, LOW_RANK].map(|a| (*f, a))) {
+            let (there, params) = match network_at(place, family, adaptation) {
+                Ok(opened) => opened,
+                Err(Error::NotBuilt(name)) => {
+                    assert!(!built && name == place.name(), "{name}");
+                    println!("skipped: this build computes nothing on {name}");
+                    break;
+                }
+                Err(error) => {
+                    assert!(built && matches!(error, Error::NoDevice(_)), "{error}");
+                    println!("skipped: {error}");
+                    break;
+                }
+            };
+            let (here, _) = network(family, adaptation);
+            let of = |network: &Network| {
+                let mut grad = vec![0.0; network.num_params()];
+                let scored = network.gradient(&params, &sequences, &weight, 0.7, &mut grad).unwrap();
+                let (read, states) = network.read(&network.weights(&params), &sequences).unwrap();
+                let logs = |scored: &[Scored]| scored.iter().map(|s| s.log_prob).collect::<Vec<_>>();
+                [logs(&scored), logs(&read), states, grad]
+            };
+            for (what, (there, here)) in of(&there).iter().zip(of(&here)).enumerate() {
+                let apart: Vec<f32> = there.iter().zip(&here).map(|(a, b)| a - b).collect();
+                let (apart, size) = (tony_nn::norm(&apart), tony_nn::norm(&here));
+                assert!(
+                    size > 0.1 && apart < 1e-4 * size,
+                    "{place:?} {family:?} {adaptation:?} {what}: {apart} of {size}"
+                );
+            }
+        }
+    }
 }

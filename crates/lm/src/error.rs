@@ -157,6 +157,10 @@ impl Error {
                 Some("tony rbr heads --policy FILE --data FILE --encoder minilm --out FILE".to_owned())
             }
             Self::Run(error) => error.hint(),
+            Self::Deep(tony_deep::Error::NotBuilt(device)) => {
+                Some(format!("cargo build --release --features {device}, or device=cpu"))
+            }
+            Self::Deep(tony_deep::Error::NoDevice(_)) => Some("device=cpu".to_owned()),
             Self::Invalid { hint, .. } | Self::Endpoint { hint, .. } => Some(hint.clone()),
             Self::NonFiniteStep { .. } => Some("set lr lower, and start a new run".to_owned()),
             _ => None,

@@ -11,7 +11,7 @@ use common::{Family, Tiny, by_bytes};
 use tony_lm::learn::reinforced::{self, Reinforced};
 use tony_lm::learn::supervised::{Entry, Trainer};
 use tony_lm::{Model, Request, Sampling, Writer};
-use tony_run::{Control, Layer, Manifest, Metrics, Outcome, Plan, RunFolder};
+use tony_run::{Control, Layer, Manifest, Metrics, Outcome, Plan, RunFolder, Training};
 
 /// A model of 262 tokens in a folder, and data beside it.
 fn model(folder: &Path) -> String {

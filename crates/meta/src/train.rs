@@ -1,11 +1,11 @@
-//! The training loop: one step of the initialisation after another.
+//! A training: one step of the initialisation after another.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use rayon::prelude::*;
 use tony_random::Stream;
-use tony_run::{Archive, Checkpoint, Control, Loaded, Metrics, Outcome, Plan, RunFolder, Times, phase, settings};
+use tony_run::{Archive, Control, Metrics, Plan, Tally, Training, phase, settings};
 
 use crate::algorithms::{self, Method};
 use crate::evaluate::{Drawing, Evaluator, Score};
@@ -31,9 +31,6 @@ settings! {
     }
 }
 
-/// Quantities of reinforcement learning that every line of records has, and that there are none of here.
-const NOTHING_TO_MEASURE: [&str; 5] = ["Metrics/EpRet", "Metrics/EpCost", "Metrics/EpLen", "Train/KL", "Train/Entropy"];
-
 /// The seed in a plan.
 pub(crate) fn seed(plan: &Plan) -> Result<u64> {
     Ok(plan.group::<Config>()?.seed)
@@ -51,10 +48,7 @@ pub struct Trainer {
     phi: Vec<f32>,
     /// One for each place of the meta-batch; the first alone where moments form a chain.
     inners: Vec<Inner>,
-    steps: u64,
-    /// Wall time of earlier processes of this run.
-    earlier_seconds: f64,
-    times: Times,
+    tally: Tally,
 }
 
 /// What one step of the initialisation tells.
@@ -99,109 +93,12 @@ impl Trainer {
         };
         let phi = learner.init(&mut Stream::new(config.seed, "init", 0));
         let inners = vec![Inner::new(&inner, phi.len()); places];
-        Ok(Self {
-            config,
-            outer,
-            inner,
-            tasks,
-            family,
-            learner,
-            method,
-            phi,
-            inners,
-            steps: 0,
-            earlier_seconds: 0.0,
-            times: Times::default(),
-        })
-    }
-
-    /// Go on from a checkpoint of a run with the same plan.
-    pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
-        self.restore_from(&loaded.policy, &loaded.trainer, loaded.steps)?;
-        self.earlier_seconds = loaded.seconds;
-        Ok(())
-    }
-
-    /// Go on from what [`Trainer::save`] wrote after `steps` steps.
-    pub fn restore_from(&mut self, policy: &Archive, trainer: &Archive, steps: u64) -> Result<()> {
-        let (then, now) = (policy.need_note("data")?, self.family.describe());
-        if then != now {
-            return Err(Error::invalid(
-                format!("the run was trained on {then}, and {now} are here"),
-                format!("data=PATH of the {then}"),
-            ));
-        }
-        self.phi = policy.f32("phi", &[self.phi.len()])?;
-        for (i, inner) in self.inners.iter_mut().enumerate() {
-            inner.load(&format!("inner.{i}"), trainer)?;
-        }
-        self.steps = steps;
-        Ok(())
-    }
-
-    /// Write the initialisation, and everything else that the next step depends on.
-    pub fn save(&self, policy: &mut Archive, trainer: &mut Archive) -> Result<()> {
-        policy.set_note("kind", "few-shot");
-        policy.set_note("data", &self.family.describe());
-        policy.put_f32("phi", &[self.phi.len()], &self.phi)?;
-        for (i, inner) in self.inners.iter().enumerate() {
-            inner.save(&format!("inner.{i}"), trainer)?;
-        }
-        Ok(())
-    }
-
-    /// Train until `steps` steps are done in all, or until asked to stop. Logs a line every `log.updates` steps, commits checkpoints.
-    pub fn run(
-        &mut self,
-        folder: &mut RunFolder,
-        steps: u64,
-        control: &Control,
-        on_update: &mut dyn FnMut(&Metrics),
-    ) -> Result<Outcome> {
-        let (start, mut committed) = (Instant::now(), Instant::now());
-        control.steps.store(self.steps, Ordering::Relaxed);
-        while self.steps < steps {
-            control.phase.store(phase::UPDATE, Ordering::Relaxed);
-            let clock = Instant::now();
-            let count = (self.config.log_updates - self.steps % self.config.log_updates).min(steps - self.steps);
-            let mut sum = Step::default();
-            for _ in 0..count {
-                let step = self.step(steps)?;
-                sum = Step { loss: sum.loss + step.loss, moved: sum.moved + step.moved, eps: sum.eps + step.eps };
-                control.steps.store(self.steps, Ordering::Relaxed);
-            }
-            let training = clock.elapsed().as_secs_f64();
-            let records = Instant::now();
-            let mut metrics = self.measure(count, sum)?;
-            let seconds = self.earlier_seconds + start.elapsed().as_secs_f64();
-            metrics.set("seconds", seconds);
-            metrics.set("Time/FPS", count as f64 / clock.elapsed().as_secs_f64());
-            let examples = count * (self.outer.meta_batch * self.inner.steps * self.inner.batch) as u64;
-            metrics.set("Time/Examples", examples as f64 / training);
-            let flops = examples * self.learner.flops_per_gradient();
-            metrics.set("Time/GFLOPS", flops as f64 / training * 1e-9);
-            self.times.update += training;
-            self.times.update_flops += flops;
-            folder.log(&metrics)?;
-            let stop = control.stop.load(Ordering::Relaxed);
-            let done = self.steps >= steps;
-            if stop || done || committed.elapsed().as_secs_f64() >= self.config.checkpoint_seconds {
-                control.phase.store(phase::CHECKPOINT, Ordering::Relaxed);
-                self.commit(folder, seconds)?;
-                committed = Instant::now();
-            }
-            self.times.other += records.elapsed().as_secs_f64();
-            on_update(&metrics);
-            if stop && !done {
-                return Ok(Outcome::Stopped);
-            }
-        }
-        Ok(Outcome::Finished)
+        Ok(Self { config, outer, inner, tasks, family, learner, method, phi, inners, tally: Tally::default() })
     }
 
     /// One step of the initialisation. `steps` is the length of the whole training, which epsilon follows.
     pub fn step(&mut self, steps: u64) -> Result<Step> {
-        let (places, first) = (self.outer.meta_batch, self.steps * self.outer.meta_batch as u64);
+        let (places, first) = (self.outer.meta_batch, self.tally.steps * self.outer.meta_batch as u64);
         if self.inner.moments == Moments::Reset {
             let fresh = Inner::new(&self.inner, self.phi.len());
             self.inners.fill(fresh);
@@ -217,7 +114,7 @@ impl Trainer {
         };
         self.inners = inners;
         let (directions, losses): (Vec<Vec<f32>>, Vec<f64>) = told?.into_iter().unzip();
-        let eps = outer::anneal(self.outer.start, self.outer.end, self.steps, steps);
+        let eps = outer::anneal(self.outer.start, self.outer.end, self.tally.steps, steps);
         let before = self.phi.clone();
         outer::interpolate(&mut self.phi, &directions, eps);
         let square = |(a, b): (&f32, &f32)| f64::from(a - b).powi(2);
@@ -226,10 +123,11 @@ impl Trainer {
         for (quantity, value) in [("the loss", loss), ("the step of the initialisation", moved)] {
             if !value.is_finite() {
                 self.phi = before;
-                return Err(Error::NonFinite { quantity, update: self.steps + 1 });
+                return Err(Error::NonFinite { quantity, update: self.tally.steps + 1 });
             }
         }
-        self.steps += 1;
+        self.tally.steps += 1;
+        self.tally.updates += 1;
         Ok(Step { loss, moved, eps })
     }
 
@@ -259,12 +157,8 @@ impl Trainer {
 
     /// A line of the records after `count` steps that sum to `sum`.
     fn measure(&self, count: u64, sum: Step) -> Result<Metrics> {
-        let mut metrics = Metrics::new();
-        metrics.set("steps", self.steps as f64);
-        metrics.set("updates", self.steps as f64);
-        metrics.set("seconds", 0.0);
-        NOTHING_TO_MEASURE.iter().for_each(|name| metrics.set_none(name));
-        let fresh = self.steps * self.tasks.log_tasks as u64;
+        let mut metrics = self.tally.line_without_agent();
+        let fresh = self.tally.steps * self.tasks.log_tasks as u64;
         let scores = self.evaluator().scores(self.config.seed, "log task", fresh, self.tasks.log_tasks)?;
         let mean = |pick: &dyn Fn(&Score) -> f64| {
             (!scores.is_empty()).then(|| scores.iter().map(pick).sum::<f64>() / scores.len() as f64)
@@ -277,15 +171,6 @@ impl Trainer {
         metrics.set("Train/StepNorm", sum.moved / n);
         metrics.set("Train/Eps", sum.eps / n);
         Ok(metrics)
-    }
-
-    fn commit(&self, folder: &mut RunFolder, seconds: f64) -> Result<()> {
-        let (mut policy, mut trainer) = (Archive::new(), Archive::new());
-        self.save(&mut policy, &mut trainer)?;
-        let checkpoint =
-            Checkpoint { steps: self.steps, updates: self.steps, seconds, policy: &policy, trainer: &trainer };
-        folder.commit(&checkpoint)?;
-        Ok(())
     }
 
     fn evaluator(&self) -> Evaluator<'_> {
@@ -308,16 +193,6 @@ impl Trainer {
     /// Pictures of the first `count` of the tasks that [`Trainer::evaluate`] scores.
     pub fn drawings(&self, seed: u64, count: usize) -> Result<Vec<Drawing>> {
         self.evaluator().drawings(seed, "test task", count)
-    }
-
-    /// Where the time of this process went: steps of the initialisation, and records with the tasks that they are measured on.
-    pub fn times(&self) -> Times {
-        self.times
-    }
-
-    /// Steps done in all.
-    pub fn steps(&self) -> u64 {
-        self.steps
     }
 
     /// The initialisation.
@@ -348,6 +223,71 @@ impl Trainer {
     /// Number of new tasks that a finished run is measured on.
     pub fn eval_tasks(&self) -> usize {
         self.tasks.tasks
+    }
+}
+
+impl Training for Trainer {
+    type Error = Error;
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn tally_mut(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    fn checkpoint_seconds(&self) -> f64 {
+        self.config.checkpoint_seconds
+    }
+
+    fn advance(&mut self, steps: u64, control: &Control) -> Result<Metrics> {
+        control.phase.store(phase::UPDATE, Ordering::Relaxed);
+        let (clock, every) = (Instant::now(), self.config.log_updates);
+        let count = (every - self.steps() % every).min(steps - self.steps());
+        let mut sum = Step::default();
+        for _ in 0..count {
+            let step = self.step(steps)?;
+            sum = Step { loss: sum.loss + step.loss, moved: sum.moved + step.moved, eps: sum.eps + step.eps };
+            control.steps.store(self.steps(), Ordering::Relaxed);
+        }
+        let training = clock.elapsed().as_secs_f64();
+        let measuring = Instant::now();
+        let mut metrics = self.measure(count, sum)?;
+        let examples = count * (self.outer.meta_batch * self.inner.steps * self.inner.batch) as u64;
+        metrics.set("Time/Examples", examples as f64 / training);
+        let flops = examples * self.learner.flops_per_gradient();
+        metrics.set("Time/GFLOPS", flops as f64 / training * 1e-9);
+        let times = &mut self.tally.times;
+        times.update += training;
+        times.update_flops += flops;
+        times.other += measuring.elapsed().as_secs_f64();
+        Ok(metrics)
+    }
+
+    fn save(&self, policy: &mut Archive, trainer: &mut Archive) -> Result<()> {
+        policy.set_note("kind", "few-shot");
+        policy.set_note("data", &self.family.describe());
+        policy.put_f32("phi", &[self.phi.len()], &self.phi)?;
+        for (i, inner) in self.inners.iter().enumerate() {
+            inner.save(&format!("inner.{i}"), trainer)?;
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, policy: &Archive, trainer: &Archive) -> Result<()> {
+        let (then, now) = (policy.need_note("data")?, self.family.describe());
+        if then != now {
+            return Err(Error::invalid(
+                format!("the run was trained on {then}, and {now} are here"),
+                format!("data=PATH of the {then}"),
+            ));
+        }
+        self.phi = policy.f32("phi", &[self.phi.len()])?;
+        for (i, inner) in self.inners.iter_mut().enumerate() {
+            inner.load(&format!("inner.{i}"), trainer)?;
+        }
+        Ok(())
     }
 }
 

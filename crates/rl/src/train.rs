@@ -1,11 +1,11 @@
-//! The training loop: the only place that loops over updates.
+//! A training of an agent: collect, learn, and again.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tony_env::{Env, Spec, Step};
 use tony_random::Stream;
-use tony_run::{Archive, Checkpoint, Control, Loaded, Metrics, Outcome, Part, Plan, RunFolder, Times, phase, settings};
+use tony_run::{Archive, Control, Metrics, Part, Plan, Tally, Training, phase, settings};
 
 use crate::algorithm::{Algorithm, MakePolicy, Start};
 use crate::algorithms;
@@ -52,11 +52,7 @@ pub struct Trainer {
     collector: Collector,
     rollout: Rollout,
     algorithm: Box<dyn Algorithm>,
-    steps: u64,
-    updates: u64,
-    /// Wall time of earlier processes of this run.
-    earlier_seconds: f64,
-    times: Times,
+    tally: Tally,
 }
 
 impl Trainer {
@@ -90,91 +86,7 @@ impl Trainer {
         let collector = Collector::new(envs, algorithm.actor(), &config)?;
         let mut rollout = Rollout::new(spec.obs_dim, spec.action.row_len(), spec.costs.len(), 0);
         rollout.memory_len = algorithm.actor().memory_len();
-        Ok(Self {
-            config,
-            spec,
-            collector,
-            rollout,
-            algorithm,
-            steps: 0,
-            updates: 0,
-            earlier_seconds: 0.0,
-            times: Times::default(),
-        })
-    }
-
-    /// Go on from a checkpoint of a run with the same plan.
-    pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
-        self.restore_from(&loaded.policy, &loaded.trainer, loaded.steps, loaded.updates)?;
-        self.restore_replay(&|name| loaded.part(name))?;
-        self.earlier_seconds = loaded.seconds;
-        Ok(())
-    }
-
-    /// Go on from what [`Trainer::save`] wrote after so many steps and updates.
-    pub fn restore_from(&mut self, policy: &Archive, trainer: &Archive, steps: u64, updates: u64) -> Result<()> {
-        self.algorithm.actor_mut().load(policy)?;
-        self.algorithm.load(trainer)?;
-        self.collector.load(trainer)?;
-        self.steps = steps;
-        self.updates = updates;
-        Ok(())
-    }
-
-    /// Read the rows of the replay, if there is one, after [`Trainer::restore_from`]; `read` gives a part by its name.
-    pub fn restore_replay(&mut self, read: &dyn Fn(&str) -> tony_run::Result<Archive>) -> Result<()> {
-        self.algorithm.replay_mut().map_or(Ok(()), |replay| replay.load_rows(read))
-    }
-
-    /// What is committed beside [`Trainer::save`]: the rows of the replay, if there is one.
-    pub fn parts(&self) -> Vec<Part<'_>> {
-        self.algorithm.replay().map_or_else(Vec::new, Replay::parts)
-    }
-
-    /// Write the deployable policy, and everything else that the next update depends on.
-    pub fn save(&self, policy: &mut Archive, trainer: &mut Archive) -> Result<()> {
-        self.algorithm.actor().save(policy)?;
-        self.algorithm.save(trainer)?;
-        self.collector.save(trainer)
-    }
-
-    /// Train until `steps` steps are done in all, or until asked to stop. Logs every update, commits checkpoints.
-    pub fn run(
-        &mut self,
-        folder: &mut RunFolder,
-        steps: u64,
-        control: &Control,
-        on_update: &mut dyn FnMut(&Metrics),
-    ) -> Result<Outcome> {
-        let start = Instant::now();
-        let mut committed = Instant::now();
-        control.steps.store(self.steps(), Ordering::Relaxed);
-        while self.steps() < steps {
-            let clock = Instant::now();
-            let (before, steps_before) = (self.times, self.steps());
-            let mut metrics = self.update(steps, control)?;
-            let logging = Instant::now();
-            let seconds = self.earlier_seconds + start.elapsed().as_secs_f64();
-            metrics.set("seconds", seconds);
-            metrics.set("Time/FPS", (self.steps() - steps_before) as f64 / clock.elapsed().as_secs_f64());
-            metrics.set("Time/Physics", self.times.physics - before.physics);
-            metrics.set("Time/Policy", self.times.policy - before.policy);
-            metrics.set("Time/Update", self.times.update - before.update);
-            folder.log(&metrics)?;
-            let stop = control.stop.load(Ordering::Relaxed);
-            let done = self.steps() >= steps;
-            if stop || done || committed.elapsed().as_secs_f64() >= self.config.checkpoint_seconds {
-                control.phase.store(phase::CHECKPOINT, Ordering::Relaxed);
-                self.commit(folder, seconds)?;
-                committed = Instant::now();
-            }
-            self.times.other += logging.elapsed().as_secs_f64();
-            on_update(&metrics);
-            if stop && !done {
-                return Ok(Outcome::Stopped);
-            }
-        }
-        Ok(Outcome::Finished)
+        Ok(Self { config, spec, collector, rollout, algorithm, tally: Tally::default() })
     }
 
     /// Collect and learn `log.updates` times, without records. `steps` is the length of the whole training, which schedules follow.
@@ -186,10 +98,7 @@ impl Trainer {
             episodes.add(&self.rollout);
             means.add(&metrics);
         }
-        let mut metrics = Metrics::new();
-        metrics.set("steps", self.steps() as f64);
-        metrics.set("updates", self.updates as f64);
-        metrics.set("seconds", 0.0);
+        let mut metrics = self.tally.line();
         metrics.put("Metrics/EpRet", episodes.mean(episodes.ret));
         let total = self.spec.costs.iter().position(|name| name == "cost");
         metrics.put("Metrics/EpCost", total.and_then(|channel| episodes.mean(episodes.costs[channel])));
@@ -205,17 +114,17 @@ impl Trainer {
     fn learn(&mut self, steps: u64, control: &Control) -> Result<Metrics> {
         control.phase.store(phase::COLLECT, Ordering::Relaxed);
         let clock = Instant::now();
-        self.rollout.update = self.updates;
-        self.rollout.progress = (self.steps() as f64 / steps as f64).min(1.0);
+        self.rollout.update = self.tally.updates;
+        self.rollout.progress = (self.tally.steps as f64 / steps as f64).min(1.0);
         let cpu = self.collector.collect(self.algorithm.actor(), &mut self.rollout, &control.steps)?;
         let wall = clock.elapsed().as_secs_f64();
         let share = cpu.physics / (cpu.physics + cpu.policy).max(f64::MIN_POSITIVE);
-        self.times.physics += wall * share;
-        self.times.policy += wall * (1.0 - share);
+        self.tally.times.physics += wall * share;
+        self.tally.times.policy += wall * (1.0 - share);
 
         control.phase.store(phase::UPDATE, Ordering::Relaxed);
         let clock = Instant::now();
-        let in_update = |error: Error| error.in_update(self.updates + 1);
+        let in_update = |error: Error| error.in_update(self.tally.updates + 1);
         let mut metrics = Metrics::new();
         self.algorithm.actor().settle(&mut self.rollout, &mut metrics).map_err(in_update)?;
         if let Some((quantity, row)) = self.rollout.first_non_finite() {
@@ -226,30 +135,16 @@ impl Trainer {
         }
         let flops = tony_nn::flop_count();
         self.algorithm.update(&self.rollout, &mut metrics).map_err(in_update)?;
-        self.times.update_flops += tony_nn::flop_count() - flops;
-        self.steps += self.rollout.rows() as u64;
-        self.updates += 1;
-        self.times.update += clock.elapsed().as_secs_f64();
+        self.tally.times.update_flops += tony_nn::flop_count() - flops;
+        self.tally.steps += self.rollout.rows() as u64;
+        self.tally.updates += 1;
+        self.tally.times.update += clock.elapsed().as_secs_f64();
         Ok(metrics)
-    }
-
-    fn commit(&self, folder: &mut RunFolder, seconds: f64) -> Result<()> {
-        let (mut policy, mut trainer) = (Archive::new(), Archive::new());
-        self.save(&mut policy, &mut trainer)?;
-        let (steps, updates) = (self.steps(), self.updates);
-        let checkpoint = Checkpoint { steps, updates, seconds, policy: &policy, trainer: &trainer };
-        folder.commit_with(&checkpoint, &self.parts())?;
-        Ok(())
     }
 
     /// What acts, as it is.
     pub fn actor(&self) -> &dyn Actor {
         self.algorithm.actor()
-    }
-
-    /// Environment steps done in all.
-    pub fn steps(&self) -> u64 {
-        self.steps
     }
 
     /// The algorithm as it is.
@@ -261,10 +156,52 @@ impl Trainer {
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
+}
 
-    /// Where the time of this process went.
-    pub fn times(&self) -> Times {
-        self.times
+impl Training for Trainer {
+    type Error = Error;
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn tally_mut(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    fn checkpoint_seconds(&self) -> f64 {
+        self.config.checkpoint_seconds
+    }
+
+    fn advance(&mut self, steps: u64, control: &Control) -> Result<Metrics> {
+        let before = self.tally.times;
+        let mut metrics = self.update(steps, control)?;
+        let now = self.tally.times;
+        metrics.set("Time/Physics", now.physics - before.physics);
+        metrics.set("Time/Policy", now.policy - before.policy);
+        metrics.set("Time/Update", now.update - before.update);
+        Ok(metrics)
+    }
+
+    fn save(&self, policy: &mut Archive, trainer: &mut Archive) -> Result<()> {
+        self.algorithm.actor().save(policy)?;
+        self.algorithm.save(trainer)?;
+        self.collector.save(trainer)
+    }
+
+    fn load(&mut self, policy: &Archive, trainer: &Archive) -> Result<()> {
+        self.algorithm.actor_mut().load(policy)?;
+        self.algorithm.load(trainer)?;
+        self.collector.load(trainer)
+    }
+
+    /// The rows of the replay, if there is one.
+    fn parts(&self) -> Vec<Part<'_>> {
+        self.algorithm.replay().map_or_else(Vec::new, Replay::parts)
+    }
+
+    fn load_parts(&mut self, read: &dyn Fn(&str) -> tony_run::Result<Archive>) -> Result<()> {
+        self.algorithm.replay_mut().map_or(Ok(()), |replay| replay.load_rows(read))
     }
 }
 

@@ -13,7 +13,7 @@ use tony_rl::algorithms::valor::{PathDecoder, differences, moments};
 use tony_rl::options::{Told, discounted, information_bits, next_contexts, path_advantage, residual};
 use tony_rl::policy::Scratch;
 use tony_rl::{Trainer, algorithms, evaluate, load_actor};
-use tony_run::{Archive, Control, Layer, Metrics};
+use tony_run::{Archive, Control, Layer, Metrics, Training};
 
 const ALGORITHMS: [&str; 3] = ["valor", "vic", "diayn"];
 
@@ -348,10 +348,12 @@ fn a_resumed_discovery_is_the_unbroken_one() {
         train(&mut first, 3);
         let (mut policy, mut state) = (Archive::new(), Archive::new());
         first.save(&mut policy, &mut state).unwrap();
-        let steps = first.steps();
+        let tally = *first.tally();
         drop(first);
         let mut second = trainer(algorithm, env, settings).unwrap();
-        second.restore_from(&policy, &state, steps, 3).unwrap();
+        assert_eq!(tally.updates, 3);
+        second.load(&policy, &state).unwrap();
+        *second.tally_mut() = tally;
         train(&mut second, 3);
         assert!(bytes(&unbroken) == bytes(&second), "{algorithm} {settings:?}");
     }

@@ -6,7 +6,7 @@ use tony_env::{Context, Env};
 use tony_nn::{Activation, Mlp, Rows};
 use tony_rl::policy::Scratch;
 use tony_rl::{Trainer, algorithms};
-use tony_run::{Archive, Control, Layer, Metrics};
+use tony_run::{Archive, Control, Layer, Metrics, Training};
 
 const UNCONSTRAINED: [&str; 3] = ["ppo", "trpo", "empi"];
 const CONSTRAINED: [&str; 5] = ["ppo-lag", "ppo-pid", "trpo-lag", "trpo-pid", "cpo"];

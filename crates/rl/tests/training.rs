@@ -7,7 +7,7 @@ use tony_env::space::Space;
 use tony_env::{Context, Env, Spec, Step};
 use tony_rl::algorithm::Start;
 use tony_rl::{Error, Trainer, algorithms};
-use tony_run::{Archive, Control, Layer};
+use tony_run::{Archive, Control, Layer, Training};
 
 const ALGORITHMS: [&str; 10] =
     ["ppo", "ppo-lag", "ppo-pid", "trpo", "trpo-lag", "trpo-pid", "cpo", "empi", "rloo", "grpo"];
@@ -79,10 +79,12 @@ fn a_resumed_run_is_the_unbroken_one() {
         update(&mut first, 3);
         let (mut policy, mut state) = (Archive::new(), Archive::new());
         first.save(&mut policy, &mut state).unwrap();
-        let steps = first.steps();
+        let tally = *first.tally();
         drop(first);
         let mut second = trainer(algorithm, settings);
-        second.restore_from(&policy, &state, steps, 3).unwrap();
+        assert_eq!(tally.updates, 3);
+        second.load(&policy, &state).unwrap();
+        *second.tally_mut() = tally;
         update(&mut second, 3);
         assert_eq!(unbroken.steps(), second.steps());
         assert!(bytes(&unbroken) == bytes(&second), "{algorithm}");
@@ -115,13 +117,15 @@ fn a_resumed_run_is_the_unbroken_one_off_policy() {
         update(&mut first, 5);
         let (mut policy, mut state) = (Archive::new(), Archive::new());
         first.save(&mut policy, &mut state).unwrap();
-        let steps = first.steps();
+        let tally = *first.tally();
         let parts: BTreeMap<String, Archive> =
             first.parts().iter().map(|part| (part.name.clone(), (part.make)().unwrap())).collect();
         drop(first);
         let mut second = off_policy(algorithm, &[]);
-        second.restore_from(&policy, &state, steps, 50).unwrap();
-        second.restore_replay(&|name| Ok(parts[name].clone())).unwrap();
+        assert_eq!(tally.updates, 50);
+        second.load(&policy, &state).unwrap();
+        *second.tally_mut() = tally;
+        second.load_parts(&|name| Ok(parts[name].clone())).unwrap();
         update(&mut second, 3);
         assert!(bytes(&unbroken) == bytes(&second), "{algorithm}");
         let rows = |trainer: &Trainer| -> Vec<Vec<u8>> {

@@ -353,13 +353,8 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Commits a checkpoint and returns its name. After an error the one before is intact.
-    pub fn commit(&mut self, checkpoint: &Checkpoint<'_>) -> Result<String> {
-        self.commit_with(checkpoint, &[])
-    }
-
-    /// As [`RunFolder::commit`], with parts beside.
-    pub fn commit_with(&mut self, checkpoint: &Checkpoint<'_>, parts: &[Part<'_>]) -> Result<String> {
+    /// Commits a checkpoint with parts beside, and returns its name. After an error the one before is intact.
+    pub fn commit(&mut self, checkpoint: &Checkpoint<'_>, parts: &[Part<'_>]) -> Result<String> {
         let logs = self.logs.as_mut().ok_or_else(not_resumed)?;
         self.warnings.extend(logs.metrics.sync());
         self.warnings.extend(logs.events.sync());
@@ -685,7 +680,7 @@ mod tests {
     fn commit(folder: &mut RunFolder, updates: u64) {
         let archive = Archive::new();
         let checkpoint = Checkpoint { steps: updates * 10, updates, seconds: 0.0, policy: &archive, trainer: &archive };
-        folder.commit(&checkpoint).unwrap();
+        folder.commit(&checkpoint, &[]).unwrap();
     }
 
     fn read(folder: &RunFolder, name: &str) -> Vec<u8> {

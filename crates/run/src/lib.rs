@@ -13,6 +13,7 @@
 //!
 //! - [`settings`] turns defaults, a preset, a file and the command line into one typed [`Plan`].
 //! - [`RunFolder`] owns the folder; [`checkpoint`] is its commit protocol, [`events`] its TensorBoard file.
+//! - [`Training`] is the loop from one line of the records to the next.
 //! - [`Archive`] holds named tensors, [`Metrics`] the quantities of one update, [`stats`] intervals for reports.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -28,6 +29,7 @@ mod metrics;
 mod plan;
 pub mod settings;
 pub mod stats;
+mod training;
 
 pub use archive::Archive;
 pub use checkpoint::{Checkpoint, Loaded, Part};
@@ -40,3 +42,4 @@ pub use metrics::Metrics;
 pub use plan::{Entry, Layer, Plan, Source};
 pub use settings::{Field, Limits, Settings, nearest};
 pub use stats::Stat;
+pub use training::{Tally, Training};

@@ -62,13 +62,8 @@ fn mount(arguments: &[&str], dir: &Path) -> Result<(), String> {
 
 fn commit(folder: &mut RunFolder, update: u64) -> tony_run::Result<String> {
     let (policy, trainer) = common::archives(update, update);
-    folder.commit(&Checkpoint {
-        steps: update * 100,
-        updates: update,
-        seconds: 1.0,
-        policy: &policy,
-        trainer: &trainer,
-    })
+    let (steps, updates) = (update * 100, update);
+    folder.commit(&Checkpoint { steps, updates, seconds: 1.0, policy: &policy, trainer: &trainer }, &[])
 }
 
 #[test]

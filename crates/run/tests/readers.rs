@@ -29,7 +29,9 @@ fn tensorboard_and_safetensors_read_what_we_wrote() {
     trainer.put_f64("scalar", &[], &[0.1]).unwrap();
     trainer.put_u64("positions", &[2], &[7, 1 << 60]).unwrap();
     trainer.put_bytes("env.0", &[0, 255]).unwrap();
-    folder.commit(&Checkpoint { steps: 60_000, updates: 3, seconds: 1.0, policy: &policy, trainer: &trainer }).unwrap();
+    folder
+        .commit(&Checkpoint { steps: 60_000, updates: 3, seconds: 1.0, policy: &policy, trainer: &trainer }, &[])
+        .unwrap();
 
     let python = std::env::var("TONY_PYTHON").unwrap_or_else(|_| "python3".into());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/readers.py");

@@ -11,14 +11,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use burn_tensor::{Device, Tensor, TensorData, activation};
+use burn_tensor::{Device, Int, Tensor, TensorData, activation};
 use rayon::prelude::*;
 use tony_nn::exponentials;
 use tony_random::Stream;
 
 use super::config::{Config, Family};
 use super::file::ModelFile;
-use crate::{Error, Result};
+use crate::{Error, Place, Result};
 
 /// Which parameters are learned.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,6 +77,8 @@ pub struct Network {
     /// Learned parameters of each slot; with [`Adaptation::LowRank`] `A`, then `B`.
     learned: Vec<Option<Range<usize>>>,
     num_params: usize,
+    /// Where its tensors are.
+    device: Device,
     /// The weights that are not learned, by slot.
     frozen: Vec<Option<Tensor<2>>>,
     /// Make each layer's part of the graph anew when going back, instead of keeping all: less memory, a third more work.
@@ -164,12 +166,12 @@ pub(super) fn slots(config: &Config, tied: bool) -> Vec<Slot> {
 
 impl Network {
     /// A model of a file, and its learned parameters.
-    pub fn open(file: &ModelFile, adaptation: Adaptation, seed: u64) -> Result<(Self, Vec<f32>)> {
+    pub fn open(file: &ModelFile, adaptation: Adaptation, seed: u64, place: Place) -> Result<(Self, Vec<f32>)> {
         let config = file.config().clone();
         let slots = slots(&config, !file.has(OUTPUT));
         let read = |slot: &Slot| file.numbers(&slot.full_name(), slot.rows, slot.columns);
         let weights = slots.par_iter().map(read).collect::<Result<Vec<_>>>()?;
-        Self::of_weights(config, adaptation, slots, weights, seed)
+        Self::of_weights(config, adaptation, slots, weights, seed, place.open()?)
     }
 
     /// A model of these sizes with random weights: normal with deviation 0.02, of what is added to the residual stream 0.02 / sqrt(2 layers)
@@ -188,7 +190,7 @@ impl Network {
             (0..slot.len()).map(|_| (deviation * stream.normal()) as f32).collect()
         };
         let weights = slots.iter().map(&mut draw).collect();
-        Self::of_weights(config, Adaptation::Full, slots, weights, seed)
+        Self::of_weights(config, Adaptation::Full, slots, weights, seed, Device::flex())
     }
 
     fn of_weights(
@@ -197,6 +199,7 @@ impl Network {
         slots: Vec<Slot>,
         weights: Vec<Vec<f32>>,
         seed: u64,
+        device: Device,
     ) -> Result<(Self, Vec<f32>)> {
         let mut params = Vec::new();
         let (mut learned, mut frozen) = (Vec::new(), Vec::new());
@@ -215,7 +218,7 @@ impl Network {
                         params.extend((0..rank * slot.columns).map(|_| stream.range(-bound, bound) as f32));
                         params.resize(params.len() + slot.rows * rank, 0.0);
                     }
-                    frozen.push(Some(matrix(weights, slot.rows)));
+                    frozen.push(Some(matrix(weights, slot.rows, &device)));
                 }
             }
             learned.push((params.len() > start).then_some(start..params.len()));
@@ -224,7 +227,7 @@ impl Network {
             return Err(Error::Rank);
         }
         let num_params = params.len();
-        Ok((Self { config, adaptation, slots, learned, num_params, frozen, recompute: false }, params))
+        Ok((Self { config, adaptation, slots, learned, num_params, device, frozen, recompute: false }, params))
     }
 
     /// What it is made of.
@@ -365,7 +368,7 @@ impl Network {
                     slope(i, own);
                     rest = after;
                 }
-                Ok(matrix(rows, states.dims()[0]))
+                Ok(matrix(rows, states.dims()[0], &self.device))
             })
         })?;
         Ok(())
@@ -401,7 +404,7 @@ impl Network {
 
     /// Some sequences of a batch; what is looked at is `before` rows before the tokens that count.
     fn stack<'a>(&self, sequences: &'a [Sequence<'a>], range: Range<usize>, before: usize) -> Stack<'a> {
-        Stack::new(&self.config, range.start, &sequences[range], before, self.least())
+        Stack::new(&self.config, range.start, &sequences[range], before, self.least(), &self.device)
     }
 
     /// Sum gradients of stacks: lane by lane, and then the lanes in order.
@@ -447,7 +450,7 @@ impl Network {
         let range = self.learned[slot].clone().unwrap_or_default();
         let rank = range.len() / (rows + columns);
         let (a, b) = params[range].split_at(rank * columns);
-        [matrix(a.to_vec(), rank), matrix(b.to_vec(), rows)]
+        [matrix(a.to_vec(), rank, &self.device), matrix(b.to_vec(), rows, &self.device)]
     }
 
     /// The weights with these learned parameters: made once, they are read with often.
@@ -468,7 +471,8 @@ impl Network {
             };
             match (&self.frozen[i], range) {
                 (None, Some(range)) => {
-                    add(Part::Weight, matrix(params[range.clone()].to_vec(), slot.rows), Some(range));
+                    let weights = matrix(params[range.clone()].to_vec(), slot.rows, &self.device);
+                    add(Part::Weight, weights, Some(range));
                 }
                 (Some(weights), None) => add(Part::Weight, weights.clone(), None),
                 (Some(weights), Some(range)) => {
@@ -487,7 +491,7 @@ impl Network {
     /// What the last layer makes of the rows that are looked at. Nothing is kept, but Burn is asked as [`Network::through`] asks it: some of
     /// its functions have other bits where no graph could be made.
     fn states_of(&self, leaves: &Weights, stack: &Stack) -> Result<Tensor<2>> {
-        let mut x = self.embedded(leaves, &stack.tokens)?.autodiff();
+        let mut x = self.embedded(leaves, &stack.tokens).autodiff();
         for (i, layer) in leaves.layers.iter().enumerate() {
             let weights = layer.iter().map(|(name, leaf)| (*name, leaf.tensor.clone().autodiff())).collect();
             x = self.layer(i, x, &weights, stack);
@@ -503,7 +507,7 @@ impl Network {
         grad: &mut [f32],
         head: &mut dyn FnMut(&Tensor<2>, &mut [f32]) -> Result<Tensor<2>>,
     ) -> Result<()> {
-        let mut x = self.embedded(leaves, &stack.tokens)?;
+        let mut x = self.embedded(leaves, &stack.tokens);
         let (mut inputs, mut graphs) = (Vec::new(), Vec::new());
         for i in 0..leaves.layers.len() {
             if self.recompute {
@@ -563,17 +567,12 @@ impl Network {
         if self.config.family == Family::Gemma3 { (self.config.width as f32).sqrt() } else { 1.0 }
     }
 
-    fn embedded(&self, leaves: &Weights, tokens: &[u32]) -> Result<Tensor<2>> {
+    fn embedded(&self, leaves: &Weights, tokens: &[u32]) -> Tensor<2> {
         let most = self.config.vocabulary;
         assert!(tokens.iter().all(|token| (*token as usize) < most), "a token that is not among the {most} known");
-        let width = self.config.width;
-        let table = &leaves.ends[EMBEDDING].tensor;
-        let mut rows = Vec::with_capacity(tokens.len() * width);
-        for token in tokens {
-            let row = *token as usize;
-            rows.extend(numbers(table.clone().narrow(0, row, 1))?);
-        }
-        Ok(matrix(rows, tokens.len()) * self.embedding_scale())
+        let rows = tokens.iter().map(|token| *token as i32).collect();
+        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [tokens.len()]), &self.device);
+        leaves.ends[EMBEDDING].tensor.clone().select(0, rows) * self.embedding_scale()
     }
 
     fn norm<const D: usize>(&self, x: Tensor<D>, weight: &Tensor<2>) -> Tensor<D> {
@@ -681,7 +680,7 @@ impl Network {
                 logits[*target as usize] += w;
             }
             let Some(Weigh { grad, .. }) = &mut weigh else { continue };
-            let by_logits = matrix(logits, targets.len());
+            let by_logits = matrix(logits, targets.len(), &self.device);
             slopes.push(by_logits.clone().matmul(output.tensor.clone()));
             if let Some(place) = &output.learned {
                 add(Some(by_logits.transpose().matmul(states)), &mut grad[place.clone()])?;
@@ -756,7 +755,14 @@ struct Stack<'a> {
 }
 
 impl<'a> Stack<'a> {
-    fn new(config: &Config, first: usize, sequences: &'a [Sequence<'a>], before: usize, least: usize) -> Self {
+    fn new(
+        config: &Config,
+        first: usize,
+        sequences: &'a [Sequence<'a>],
+        before: usize,
+        least: usize,
+        device: &Device,
+    ) -> Self {
         let (mut tokens, mut parts, mut looked) = (Vec::new(), Vec::new(), Vec::new());
         for sequence in sequences {
             let start = tokens.len();
@@ -768,8 +774,7 @@ impl<'a> Stack<'a> {
             parts.push(tokens.len()..least);
             tokens.resize(least, 0);
         }
-        let device = Device::flex();
-        let cube = |numbers: Vec<f32>, shape: [usize; 3]| Tensor::from_data(TensorData::new(numbers, shape), &device);
+        let cube = |numbers: Vec<f32>, shape: [usize; 3]| Tensor::from_data(TensorData::new(numbers, shape), device);
         let longest = parts.iter().map(Range::len).max().unwrap_or(0);
         let half = config.head_size / 2;
         let turns = |windowed: bool| {
@@ -814,7 +819,7 @@ impl<'a> Stack<'a> {
 
     /// Rows as of [`Stack::looked_at`] where they belong among all, others zero.
     fn put_back(&self, rows: &Tensor<2>) -> Tensor<2> {
-        let mut all = Tensor::<2>::zeros([self.tokens.len(), rows.dims()[1]], &Device::flex());
+        let mut all = Tensor::<2>::zeros([self.tokens.len(), rows.dims()[1]], &rows.device());
         let mut start = 0;
         for looked in &self.looked {
             all = all.slice_assign([looked.clone()], rows.clone().narrow(0, start, looked.len()));
@@ -830,7 +835,7 @@ fn filled_up(x: &Tensor<2>) -> Tensor<2> {
     if rows > NARROW {
         return x.clone();
     }
-    Tensor::cat(vec![x.clone(), Tensor::zeros([NARROW + 1 - rows, columns], &Device::flex())], 0)
+    Tensor::cat(vec![x.clone(), Tensor::zeros([NARROW + 1 - rows, columns], &x.device())], 0)
 }
 
 /// GELU by a hyperbolic tangent, as Gemma has it.
@@ -840,9 +845,9 @@ fn gelu(x: Tensor<2>) -> Tensor<2> {
     x * (inner.tanh() + 1.0) * 0.5
 }
 
-fn matrix(values: Vec<f32>, rows: usize) -> Tensor<2> {
+fn matrix(values: Vec<f32>, rows: usize, device: &Device) -> Tensor<2> {
     let columns = values.len() / rows.max(1);
-    Tensor::from_data(TensorData::new(values, [rows, columns]), &Device::flex())
+    Tensor::from_data(TensorData::new(values, [rows, columns]), device)
 }
 
 fn numbers(tensor: Tensor<2>) -> Result<Vec<f32>> {

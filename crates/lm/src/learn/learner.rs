@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tony_deep::Place;
 use tony_deep::decoder::{Adaptation, Network};
 use tony_run::{Archive, Plan, RunFolder, choices, settings};
 
@@ -18,6 +19,18 @@ choices! {
     }
 }
 
+choices! {
+    /// What computes gradients.
+    pub enum Device {
+        /// The processor.
+        Cpu = "cpu",
+        /// Nvidia's devices.
+        Cuda = "cuda",
+        /// Graphics devices.
+        Wgpu = "wgpu",
+    }
+}
+
 settings! {
     /// The model
     pub struct Config {
@@ -31,6 +44,18 @@ settings! {
         "lora.alpha" alpha: f64 = 32.0, (1e-3..=1e4);
         /// Compute each layer once more when going back instead of keeping it: a fraction of the memory, a third more work.
         "recompute" recompute: bool = false;
+        /// What computes gradients: cpu, or cuda or wgpu in a build with the feature of this name. Answers are written on the processor.
+        "device" device: Device = Device::Cpu;
+    }
+}
+
+impl From<Device> for Place {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self::Cpu,
+            Device::Cuda => Self::Cuda,
+            Device::Wgpu => Self::Wgpu,
+        }
     }
 }
 
@@ -54,12 +79,16 @@ impl Learner {
     /// The model that a plan names, before any training.
     pub fn new(plan: &Plan, seed: u64) -> Result<Self> {
         let config: Config = plan.group()?;
+        Self::open(&config, seed, config.device.into())
+    }
+
+    fn open(config: &Config, seed: u64, place: Place) -> Result<Self> {
         let Parts { file, tokenizer, template } = Parts::open(&find_model(&config.model)?)?;
         let adaptation = match config.adapt {
             Adapt::Full => Adaptation::Full,
             Adapt::Lora => Adaptation::LowRank { rank: config.rank, alpha: config.alpha as f32 },
         };
-        let (mut network, params) = Network::open(&file, adaptation, seed)?;
+        let (mut network, params) = Network::open(&file, adaptation, seed, place)?;
         network.recompute = config.recompute;
         Ok(Self { network, params, tokenizer, template })
     }
@@ -67,12 +96,17 @@ impl Learner {
     /// The model of a run folder, as its newest checkpoint has it.
     pub fn of_run(run: &Path) -> Result<Self> {
         let view = RunFolder::open_read(run)?;
-        let mut learner = Self::new(view.plan(), 0)?;
         let loaded = view.latest()?.ok_or_else(|| Error::Invalid {
             what: format!("{} has no checkpoint yet", run.display()),
             hint: format!("tony resume {}", run.display()),
         })?;
-        learner.load(&loaded.policy)?;
+        Self::saved(view.plan(), &loaded.policy)
+    }
+
+    /// The model of a plan, as a checkpoint has it; on the processor, wherever it learned.
+    pub(crate) fn saved(plan: &Plan, archive: &Archive) -> Result<Self> {
+        let mut learner = Self::open(&plan.group()?, 0, Place::Cpu)?;
+        learner.load(archive)?;
         Ok(learner)
     }
 

@@ -10,5 +10,5 @@ pub mod rewards;
 pub mod supervised;
 pub mod text_env;
 
-pub use learner::{Adapt, Config, Learner};
+pub use learner::{Adapt, Config, Device, Learner};
 pub use reward_model::RewardModel;

@@ -33,8 +33,7 @@ impl RewardModel {
             what: format!("{} holds no reward model", run.display()),
             hint: "tony train rm PAIRS.jsonl".to_owned(),
         })?;
-        let mut learner = Learner::new(view.plan(), 0)?;
-        learner.load(archive)?;
+        let learner = Learner::saved(view.plan(), archive)?;
         Self::new(learner, archive.f32(HEAD, archive.shape(HEAD).unwrap_or_default())?)
     }
 

@@ -12,8 +12,7 @@ use std::time::Instant;
 
 use tony_deep::decoder::Sequence;
 use tony_random::Stream;
-use tony_run::{Archive, Checkpoint, Control, Field, Layer, Loaded, Metrics, Outcome, Plan, RunFolder, Settings};
-use tony_run::{Times, phase, settings};
+use tony_run::{Archive, Control, Field, Layer, Metrics, Plan, Settings, Tally, Training, phase, settings};
 
 use super::examples::Example;
 use super::optimiser::{self, Optimiser};
@@ -124,10 +123,7 @@ pub struct Trainer {
     held_out: Vec<usize>,
     /// Rows of the file that are too long.
     left_out: usize,
-    steps: u64,
-    /// Wall time of earlier processes of this run.
-    earlier_seconds: f64,
-    times: Times,
+    tally: Tally,
 }
 
 /// What steps told, summed.
@@ -140,8 +136,6 @@ struct Told {
     lr: f64,
 }
 
-/// Quantities of reinforcement learning that every line of records has, and that there are none of here.
-const NOTHING_TO_MEASURE: [&str; 5] = ["Metrics/EpRet", "Metrics/EpCost", "Metrics/EpLen", "Train/KL", "Train/Entropy"];
 /// The reward's weights in a checkpoint.
 pub(crate) const HEAD: &str = "reward.weights";
 
@@ -199,9 +193,7 @@ impl Trainer {
             learned: order,
             held_out,
             left_out,
-            steps: 0,
-            earlier_seconds: 0.0,
-            times: Times::default(),
+            tally: Tally::default(),
         })
     }
 
@@ -213,77 +205,6 @@ impl Trainer {
     /// What is learned.
     pub fn kind(&self) -> Kind {
         if matches!(self.data, Data::Pairs(_)) { Kind::Preference } else { Kind::Imitation }
-    }
-
-    /// Steps done in all.
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    /// Where the time of this process went.
-    pub fn times(&self) -> Times {
-        self.times
-    }
-
-    /// Go on from a checkpoint of a run with the same plan.
-    pub fn restore(&mut self, loaded: &Loaded) -> Result<()> {
-        self.learner.load(&loaded.policy)?;
-        if !self.head.is_empty() {
-            self.head = loaded.policy.f32(HEAD, &[self.head.len()])?;
-        }
-        self.optimiser.load(&loaded.trainer)?;
-        (self.steps, self.earlier_seconds) = (loaded.steps, loaded.seconds);
-        Ok(())
-    }
-
-    /// Train until `steps` steps are done in all, or until asked to stop. Logs a line every `log.updates` steps, commits checkpoints.
-    pub fn run(
-        &mut self,
-        folder: &mut RunFolder,
-        steps: u64,
-        control: &Control,
-        on_update: &mut dyn FnMut(&Metrics),
-    ) -> Result<Outcome> {
-        let (start, mut committed) = (Instant::now(), Instant::now());
-        control.steps.store(self.steps, Ordering::Relaxed);
-        while self.steps < steps {
-            control.phase.store(phase::UPDATE, Ordering::Relaxed);
-            let clock = Instant::now();
-            let count = (self.config.log_updates - self.steps % self.config.log_updates).min(steps - self.steps);
-            let mut told = Told::default();
-            for _ in 0..count {
-                self.step(steps, &mut told)?;
-                control.steps.store(self.steps, Ordering::Relaxed);
-            }
-            let training = clock.elapsed().as_secs_f64();
-            let records = Instant::now();
-            let mut metrics = self.measure(count, told)?;
-            let flops = told.tokens * self.learner.network.flops_per_token() as f64;
-            metrics.set("seconds", self.earlier_seconds + start.elapsed().as_secs_f64());
-            metrics.set("Time/FPS", count as f64 / training);
-            metrics.set("Time/Tokens", told.tokens / training);
-            metrics.set("Time/GFLOPS", flops / training * 1e-9);
-            self.times.update += training;
-            self.times.update_flops += flops as u64;
-            folder.log(&metrics)?;
-            let stop = control.stop.load(Ordering::Relaxed);
-            let done = self.steps >= steps;
-            if stop || done || committed.elapsed().as_secs_f64() >= self.config.checkpoint_seconds {
-                control.phase.store(phase::CHECKPOINT, Ordering::Relaxed);
-                let (mut policy, mut trainer) = (Archive::new(), Archive::new());
-                self.save(&mut policy, &mut trainer)?;
-                let seconds = self.earlier_seconds + start.elapsed().as_secs_f64();
-                let (steps, updates) = (self.steps, self.steps);
-                folder.commit(&Checkpoint { steps, updates, seconds, policy: &policy, trainer: &trainer })?;
-                committed = Instant::now();
-            }
-            self.times.other += records.elapsed().as_secs_f64();
-            on_update(&metrics);
-            if stop && !done {
-                return Ok(Outcome::Stopped);
-            }
-        }
-        Ok(Outcome::Finished)
     }
 
     /// Learn all of the data, to the end and without records: the model, the weights of its reward if it learned one, and the mean loss of
@@ -303,25 +224,15 @@ impl Trainer {
     fn finish(mut self) -> Result<(Learner, Vec<f32>, f64)> {
         let steps = self.config.steps;
         let (mut last, mut counted) = (Told::default(), 0.0);
-        while self.steps < steps {
+        while self.tally.steps < steps {
             let mut told = Told::default();
             self.step(steps, &mut told)?;
-            if self.steps * 10 > steps * 9 {
+            if self.tally.steps * 10 > steps * 9 {
                 last.loss += told.loss;
                 counted += 1.0;
             }
         }
         Ok((self.learner, self.head, last.loss / counted))
-    }
-
-    /// Write the model, and everything else that the next step depends on.
-    fn save(&self, policy: &mut Archive, trainer: &mut Archive) -> Result<()> {
-        policy.set_note("kind", "language");
-        self.learner.save(policy)?;
-        if !self.head.is_empty() {
-            policy.put_f32(HEAD, &[self.head.len()], &self.head)?;
-        }
-        self.optimiser.save(trainer)
     }
 
     /// The rows of a step: row after row of the data in an order that each epoch draws anew.
@@ -342,7 +253,7 @@ impl Trainer {
 
     /// One step of the optimiser; what it tells is added to `told`.
     fn step(&mut self, steps: u64, told: &mut Told) -> Result<()> {
-        let batch = self.batch(self.steps);
+        let batch = self.batch(self.tally.steps);
         let n = self.learner.params.len();
         let mut grad = vec![0.0; n + self.head.len()];
         let network = &self.learner.network;
@@ -375,23 +286,20 @@ impl Trainer {
         }
         let mut params = std::mem::take(&mut self.learner.params);
         params.extend_from_slice(&self.head);
-        let stepped = self.optimiser.step(&mut params, &mut grad, self.steps, steps);
+        let stepped = self.optimiser.step(&mut params, &mut grad, self.tally.steps, steps);
         self.head = params.split_off(n);
         self.learner.params = params;
         let (norm, lr) = stepped?;
         told.norm += norm;
         told.lr += lr;
-        self.steps += 1;
+        self.tally.steps += 1;
+        self.tally.updates += 1;
         Ok(())
     }
 
     /// A line of the records after `count` steps that sum to `told`.
     fn measure(&self, count: u64, told: Told) -> Result<Metrics> {
-        let mut metrics = Metrics::new();
-        metrics.set("steps", self.steps as f64);
-        metrics.set("updates", self.steps as f64);
-        metrics.set("seconds", 0.0);
-        NOTHING_TO_MEASURE.iter().for_each(|name| metrics.set_none(name));
+        let mut metrics = self.tally.line_without_agent();
         let n = count as f64;
         metrics.set("Train/Loss", told.loss / n);
         let held_out = self.evaluate()?;
@@ -426,6 +334,61 @@ impl Trainer {
                 (loss, right)
             }
         }))
+    }
+}
+
+impl Training for Trainer {
+    type Error = Error;
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn tally_mut(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    fn checkpoint_seconds(&self) -> f64 {
+        self.config.checkpoint_seconds
+    }
+
+    fn advance(&mut self, steps: u64, control: &Control) -> Result<Metrics> {
+        control.phase.store(phase::UPDATE, Ordering::Relaxed);
+        let (clock, every) = (Instant::now(), self.config.log_updates);
+        let count = (every - self.steps() % every).min(steps - self.steps());
+        let mut told = Told::default();
+        for _ in 0..count {
+            self.step(steps, &mut told)?;
+            control.steps.store(self.steps(), Ordering::Relaxed);
+        }
+        let training = clock.elapsed().as_secs_f64();
+        let measuring = Instant::now();
+        let mut metrics = self.measure(count, told)?;
+        let flops = told.tokens * self.learner.network.flops_per_token() as f64;
+        metrics.set("Time/Tokens", told.tokens / training);
+        metrics.set("Time/GFLOPS", flops / training * 1e-9);
+        let times = &mut self.tally.times;
+        times.update += training;
+        times.update_flops += flops as u64;
+        times.other += measuring.elapsed().as_secs_f64();
+        Ok(metrics)
+    }
+
+    fn save(&self, policy: &mut Archive, trainer: &mut Archive) -> Result<()> {
+        policy.set_note("kind", "language");
+        self.learner.save(policy)?;
+        if !self.head.is_empty() {
+            policy.put_f32(HEAD, &[self.head.len()], &self.head)?;
+        }
+        self.optimiser.save(trainer)
+    }
+
+    fn load(&mut self, policy: &Archive, trainer: &Archive) -> Result<()> {
+        self.learner.load(policy)?;
+        if !self.head.is_empty() {
+            self.head = policy.f32(HEAD, &[self.head.len()])?;
+        }
+        self.optimiser.load(trainer)
     }
 }
 

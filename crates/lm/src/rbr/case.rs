@@ -99,13 +99,9 @@ pub fn grade(
 /// The row with what a grader said of it: `features` has each proposition's probability and `outside` the probability that the grader gave
 /// to anything but yes and no, null where there is no verdict; `grader` names who said so.
 pub fn graded_row(policy: &Policy, case: &Case, verdicts: &[Verdict], grader: &str) -> Map<String, Value> {
-    let named = |number: fn(&Verdict) -> Option<f64>| -> Value {
-        let number = |verdict: &Verdict| number(verdict).map_or(Value::Null, Value::from);
-        policy.propositions().map(str::to_owned).zip(verdicts.iter().map(number)).collect::<Map<_, _>>().into()
-    };
     let mut row = case.fields.clone();
-    row.insert("features".to_owned(), named(Verdict::yes));
-    row.insert("outside".to_owned(), named(Verdict::outside));
+    row.insert("features".to_owned(), policy.named(verdicts.iter().map(Verdict::yes)));
+    row.insert("outside".to_owned(), policy.named(verdicts.iter().map(Verdict::outside)));
     row.insert("grader".to_owned(), grader.into());
     row
 }

@@ -79,6 +79,15 @@ pub trait Grader: Send {
     ) -> Result<()>;
 }
 
+/// Questions that stand next to each other and are about one item, with the place of the first.
+pub(super) fn by_item<'a, 'b>(questions: &'a [Question<'b>]) -> impl Iterator<Item = (usize, &'a [Question<'b>])> {
+    questions.chunk_by(|a, b| std::ptr::eq(a.item, b.item)).scan(0, |next, group| {
+        let first = *next;
+        *next += group.len();
+        Some((first, group))
+    })
+}
+
 /// Kinds of graders, for the nearest name.
 const KINDS: [&str; 3] = ["regex", "heads", "lm"];
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tony_deep::decoder::{Kept, Piece};
 
-use super::grader::{Grader, Item, Question, Verdict};
+use super::grader::{Grader, Item, Question, Verdict, by_item};
 use super::policy::Policy;
 use crate::identity::sha256;
 use crate::{Error, Message, Model, Result};
@@ -173,12 +173,8 @@ impl Grader for LocalGrader {
         questions: &[Question],
         each: &mut dyn FnMut(usize, Verdict) -> Result<()>,
     ) -> Result<()> {
-        let mut first = 0;
-        for group in questions.chunk_by(|a, b| std::ptr::eq(a.item, b.item)) {
-            self.item(policy, group, &mut |place, verdict| each(first + place, verdict))?;
-            first += group.len();
-        }
-        Ok(())
+        by_item(questions)
+            .try_for_each(|(first, group)| self.item(policy, group, &mut |place, verdict| each(first + place, verdict)))
     }
 }
 

@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::grader::{Grader, Item, Question, Verdict};
+use super::grader::{Grader, Item, Question, Verdict, by_item};
 use super::policy::Policy;
 use crate::identity::hex;
 use crate::{Error, Result};
@@ -136,8 +136,7 @@ impl Grader for PatternGrader {
         each: &mut dyn FnMut(usize, Verdict) -> Result<()>,
     ) -> Result<()> {
         let decisions: Vec<Option<&Decision>> = policy.propositions().map(|name| self.decisions.get(name)).collect();
-        let mut first = 0;
-        for group in questions.chunk_by(|a, b| std::ptr::eq(a.item, b.item)) {
+        for (first, group) in by_item(questions) {
             let [request, completion] = texts(group[0].item);
             for (place, question) in (first..).zip(group) {
                 let verdict = match decisions[question.proposition] {
@@ -146,7 +145,6 @@ impl Grader for PatternGrader {
                 };
                 each(place, verdict)?;
             }
-            first += group.len();
         }
         Ok(())
     }

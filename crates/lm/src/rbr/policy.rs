@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tony_run::nearest;
 
@@ -131,6 +132,12 @@ impl Policy {
     /// Names of the simple propositions, in alphabetical order: those that graders answer.
     pub fn propositions(&self) -> impl Iterator<Item = &str> {
         self.simple.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Numbers of the simple propositions by their names, as rows of graded completions have them: null where there is none.
+    pub(super) fn named(&self, numbers: impl IntoIterator<Item = Option<f64>>) -> Value {
+        let named = self.propositions().zip(numbers).map(|(name, number)| (name.to_owned(), Value::from(number)));
+        Value::Object(named.collect())
     }
 
     /// Classes from the best to the worst.

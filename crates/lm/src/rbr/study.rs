@@ -16,7 +16,7 @@ use tony_run::{Layer, Plan};
 use super::experiment::{Values, Watch};
 use super::{
     Case, Comparisons, Features, Fitting, Grader, Heads, HeadsGrader, Item, Judgements, PatternGrader, Policy,
-    THRESHOLD, Training, f1, fit, grade, truth,
+    THRESHOLD, Training, Verdict, f1, fit, grade, truth,
 };
 use crate::learn::examples::Example;
 use crate::learn::reinforced;
@@ -36,6 +36,8 @@ pub const MEASURES: [&str; 5] = ["refuses_unsafe", "not_overrefuse", "hard_refus
 /// What a study spends.
 #[derive(Clone, Debug)]
 pub struct Budget {
+    /// The model that learns, and the encoder of which the grader's heads are: folders, files, or names that `tony doctor` shows.
+    pub models: [String; 2],
     /// Prompts to be refused of `AdvBench` beside those of `XSTest`: to train on, and to be judged on.
     pub unsafe_prompts: [usize; 2],
     /// Most tokens of an answer.
@@ -54,6 +56,7 @@ impl Default for Budget {
     fn default() -> Self {
         let settings = ["episodes_per_update=16", "envs=16", "lr=2e-4", "passes=2", "reward.kl=0.1"];
         Self {
+            models: ["smollm2-135m", "minilm"].map(str::to_owned),
             unsafe_prompts: [75, 50],
             tokens: 40,
             steps: 60,
@@ -167,7 +170,7 @@ impl Study {
     /// the end.
     pub fn compare(&self, out: &Path, seed: u64, known: Values, watch: &Watch) -> Result<bool> {
         let mut values = known;
-        let model = find_model("smollm2-135m")?;
+        let model = find_model(&self.budget.models[0])?;
         let base = || Learner::new(&self.plan(out, &model, seed)?, seed);
         let mut answers = Vec::new();
         let mut taught = None;
@@ -222,11 +225,11 @@ impl Study {
     /// Heads, comparisons, weights and the task of reinforcement learning, as files that the verbs read too.
     fn prepare(&self, out: &Path, seed: u64, answers: &[String], watch: &Watch) -> Result<()> {
         fs_err::create_dir_all(out)?;
-        let encoder = find_model("minilm")?;
-        let features = Features::open(&encoder)?;
+        let encoder = &self.budget.models[1];
+        let features = Features::open(&find_model(encoder)?)?;
         let numbers: Vec<Vec<f32>> = self.gold.iter().map(|case| features.of(&case.item)).collect::<Result<_>>()?;
         let training = Training { balanced: false, seed };
-        let heads = Heads::train(&self.rules, &self.gold, &features, &numbers, "minilm", training)?;
+        let heads = Heads::train(&self.rules, &self.gold, &features, &numbers, encoder, training)?;
         let path = out.join("heads.safetensors");
         heads.save(&path)?;
         (watch.told)(&format!("seed {seed}: heads learned {} gold labels", self.gold.len()));
@@ -284,14 +287,12 @@ impl Study {
             };
             for (text, kind) in kinds {
                 let verdicts = grade(&self.rules, grader, &[prompt.case(&text)], &mut |_| Ok(()))?;
-                let yes = verdicts[0].iter().map(|verdict| Value::from(verdict.yes()));
-                let features: Map<String, Value> = self.rules.propositions().map(str::to_owned).zip(yes).collect();
                 rows.push(json!({
                     "prompt": prompt.text,
                     "completion": text,
                     "response_type": prompt.response(),
                     "completion_type": kind,
-                    "features": features,
+                    "features": self.rules.named(verdicts[0].iter().map(Verdict::yes)),
                 }));
             }
         }

@@ -63,7 +63,7 @@ pub fn train(folder: &mut RunFolder, pause: Duration) -> Result<()> {
         if update % 3 == 0 || update == config.updates {
             let (policy, trainer) = archives(update, state);
             let (steps, seconds) = (update * 100, update as f64);
-            folder.commit(&Checkpoint { steps, updates: update, seconds, policy: &policy, trainer: &trainer })?;
+            folder.commit(&Checkpoint { steps, updates: update, seconds, policy: &policy, trainer: &trainer }, &[])?;
         }
     }
     let (updates, steps) = (update, update * 100);

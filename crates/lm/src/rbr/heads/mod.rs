@@ -24,7 +24,7 @@ pub use features::Features;
 use logistic::{Problem, dot, platt, sigmoid, softplus};
 
 use super::case::Case;
-use super::grader::{Grader, Item, Question, Verdict};
+use super::grader::{Grader, Item, Question, Verdict, by_item};
 use super::policy::Policy;
 use crate::identity::hex;
 use crate::{Error, Result};
@@ -300,18 +300,16 @@ impl Grader for HeadsGrader {
             let what = format!("they are of another policy: only one of the two has `{}`", odd.unwrap_or(&""));
             return Err(Error::Heads { path: self.path.clone(), what });
         }
-        let mut first = 0;
-        for group in questions.chunk_by(|a, b| a.item == b.item) {
+        for (first, group) in by_item(questions) {
             let verdicts = match self.heads.held_out(group[0].item) {
                 Some(verdicts) => Ok(verdicts),
                 None => self.features.of(group[0].item).map(|numbers| self.heads.verdicts(&numbers)),
             };
-            for (i, question) in group.iter().enumerate() {
+            for (place, question) in (first..).zip(group) {
                 let missing = |error: &Error| Verdict::Missing { why: first_line(error) };
                 let verdict = verdicts.as_ref().map_or_else(missing, |all| all[question.proposition].clone());
-                each(first + i, verdict)?;
+                each(place, verdict)?;
             }
-            first += group.len();
         }
         Ok(())
     }

@@ -401,14 +401,12 @@ pub fn comparisons(
                 text = writing.text(&request, &mut stream);
                 probabilities = grader.of(&request, &text)?;
             }
-            let features: Map<String, Value> =
-                policy.propositions().map(str::to_owned).zip(probabilities.into_iter().map(Value::from)).collect();
             rows.push(json!({
                 "prompt": request.text(),
                 "completion": text,
                 "response_type": request.response(),
                 "completion_type": kind,
-                "features": features,
+                "features": policy.named(probabilities),
                 "rm_score": rm.of(&request, &text)?,
             }));
         }
