@@ -295,7 +295,7 @@ impl Network {
     pub fn read(&self, weights: &Weights, sequences: &[Sequence]) -> Result<(Vec<Scored>, Vec<f32>)> {
         let of = |range: Range<usize>| {
             let stack = self.stack(sequences, range, 1);
-            let states = self.states_of(weights, &stack)?;
+            let states = self.states_of(weights, &stack);
             let mut scored = Vec::new();
             self.head(weights, &states, &stack.targets(), None, &mut scored)?;
             Ok((scored, numbers(states)?))
@@ -310,7 +310,7 @@ impl Network {
     /// # Panics
     /// As [`Network::scores`].
     pub fn states(&self, weights: &Weights, sequences: &[Sequence]) -> Result<Vec<f32>> {
-        let of = |range: Range<usize>| numbers(self.states_of(weights, &self.stack(sequences, range, 0))?);
+        let of = |range: Range<usize>| numbers(self.states_of(weights, &self.stack(sequences, range, 0)));
         let each: Vec<Vec<f32>> = self.cut(sequences).into_par_iter().map(of).collect::<Result<_>>()?;
         Ok(each.concat())
     }
@@ -490,13 +490,13 @@ impl Network {
 
     /// What the last layer makes of the rows that are looked at. Nothing is kept, but Burn is asked as [`Network::through`] asks it: some of
     /// its functions have other bits where no graph could be made.
-    fn states_of(&self, leaves: &Weights, stack: &Stack) -> Result<Tensor<2>> {
+    fn states_of(&self, leaves: &Weights, stack: &Stack) -> Tensor<2> {
         let mut x = self.embedded(leaves, &stack.tokens).autodiff();
         for (i, layer) in leaves.layers.iter().enumerate() {
             let weights = layer.iter().map(|(name, leaf)| (*name, leaf.tensor.clone().autodiff())).collect();
             x = self.layer(i, x, &weights, stack);
         }
-        Ok(self.norm(stack.looked_at(&x), &leaves.ends[NORM].tensor.clone().autodiff()).inner())
+        self.norm(stack.looked_at(&x), &leaves.ends[NORM].tensor.clone().autodiff()).inner()
     }
 
     /// Forward, then `head`, which turns states of the rows that are looked at into slopes by them, then back; slopes are added to `grad`.
