@@ -347,7 +347,7 @@ fn bench_train(plan: &Plan, threads: usize, common: Common) -> Result<Code> {
     let times = trainer.times();
     let update_gflops = times.update_flops as f64 / times.update.max(1e-9) / 1e9;
     let machine_gflops = peaks.iter().sum::<f64>() / peaks.len().max(1) as f64;
-    let whole = times.physics + times.policy + times.update + times.other;
+    let whole = times.learning() + times.other;
     let share = [times.physics, times.policy, times.update, times.other].map(|part| part / whole.max(1e-9));
     let speed = trainer.steps() as f64 / seconds;
     let examples = (!examples.is_empty()).then(|| examples.iter().sum::<f64>() / examples.len() as f64);

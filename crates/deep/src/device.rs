@@ -7,10 +7,9 @@ use burn_tensor::DeviceType;
 use crate::{Error, Result};
 
 /// What computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The processor.
-    #[default]
     Cpu,
     /// The first of Nvidia's devices, in builds with the feature `cuda`.
     Cuda,

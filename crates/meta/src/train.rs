@@ -1,11 +1,8 @@
 //! A training: one step of the initialisation after another.
 
-use std::sync::atomic::Ordering;
-use std::time::Instant;
-
 use rayon::prelude::*;
 use tony_random::Stream;
-use tony_run::{Archive, Control, Metrics, Plan, Tally, Training, phase, settings};
+use tony_run::{Archive, Control, Metrics, Plan, Tally, Training, settings};
 
 use crate::algorithms::{self, Method};
 use crate::evaluate::{Drawing, Evaluator, Score};
@@ -242,26 +239,18 @@ impl Training for Trainer {
     }
 
     fn advance(&mut self, steps: u64, control: &Control) -> Result<Metrics> {
-        control.phase.store(phase::UPDATE, Ordering::Relaxed);
-        let (clock, every) = (Instant::now(), self.config.log_updates);
-        let count = (every - self.steps() % every).min(steps - self.steps());
         let mut sum = Step::default();
-        for _ in 0..count {
-            let step = self.step(steps)?;
+        let (count, seconds) = self.take_steps(self.config.log_updates, steps, control, &mut |trainer| {
+            let step = trainer.step(steps)?;
             sum = Step { loss: sum.loss + step.loss, moved: sum.moved + step.moved, eps: sum.eps + step.eps };
-            control.steps.store(self.steps(), Ordering::Relaxed);
-        }
-        let training = clock.elapsed().as_secs_f64();
-        let measuring = Instant::now();
+            Ok(())
+        })?;
         let mut metrics = self.measure(count, sum)?;
         let examples = count * (self.outer.meta_batch * self.inner.steps * self.inner.batch) as u64;
-        metrics.set("Time/Examples", examples as f64 / training);
+        metrics.set("Time/Examples", examples as f64 / seconds);
         let flops = examples * self.learner.flops_per_gradient();
-        metrics.set("Time/GFLOPS", flops as f64 / training * 1e-9);
-        let times = &mut self.tally.times;
-        times.update += training;
-        times.update_flops += flops;
-        times.other += measuring.elapsed().as_secs_f64();
+        metrics.set("Time/GFLOPS", flops as f64 / seconds * 1e-9);
+        self.tally.times.update_flops += flops;
         Ok(metrics)
     }
 

@@ -39,6 +39,13 @@ pub struct Times {
     pub update_flops: u64,
 }
 
+impl Times {
+    /// All that is not metrics or checkpoints.
+    pub fn learning(&self) -> f64 {
+        self.physics + self.policy + self.update
+    }
+}
+
 /// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

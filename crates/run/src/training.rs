@@ -78,6 +78,27 @@ pub trait Training {
         self.tally().steps
     }
 
+    /// Take steps up to the next multiple of `every`, where a line of the records is due, at most until `steps` are done in all: how many
+    /// that were, and the seconds that they took.
+    fn take_steps(
+        &mut self,
+        every: u64,
+        steps: u64,
+        control: &Control,
+        step: &mut dyn FnMut(&mut Self) -> Result<(), Self::Error>,
+    ) -> Result<(u64, f64), Self::Error> {
+        control.phase.store(phase::UPDATE, Ordering::Relaxed);
+        let clock = Instant::now();
+        let count = (every - self.steps() % every).min(steps - self.steps());
+        for _ in 0..count {
+            step(self)?;
+            control.steps.store(self.steps(), Ordering::Relaxed);
+        }
+        let seconds = clock.elapsed().as_secs_f64();
+        self.tally_mut().times.update += seconds;
+        Ok((count, seconds))
+    }
+
     /// Go on from a checkpoint of a run with the same plan.
     fn restore(&mut self, loaded: &Loaded) -> Result<(), Self::Error> {
         self.load(&loaded.policy, &loaded.trainer)?;
@@ -99,12 +120,11 @@ pub trait Training {
         let (start, mut committed) = (Instant::now(), Instant::now());
         control.steps.store(self.steps(), Ordering::Relaxed);
         while self.steps() < steps {
-            let (clock, before) = (Instant::now(), self.steps());
+            let (clock, before) = (Instant::now(), *self.tally());
             let mut metrics = self.advance(steps, control)?;
-            let logging = Instant::now();
             let seconds = self.tally().earlier_seconds + start.elapsed().as_secs_f64();
             metrics.set("seconds", seconds);
-            metrics.set("Time/FPS", (self.steps() - before) as f64 / clock.elapsed().as_secs_f64());
+            metrics.set("Time/FPS", (self.steps() - before.steps) as f64 / clock.elapsed().as_secs_f64());
             folder.log(&metrics)?;
             let stop = control.stop.load(Ordering::Relaxed);
             let done = self.steps() >= steps;
@@ -117,7 +137,8 @@ pub trait Training {
                 folder.commit(&checkpoint, &self.parts())?;
                 committed = Instant::now();
             }
-            self.tally_mut().times.other += logging.elapsed().as_secs_f64();
+            let times = &mut self.tally_mut().times;
+            times.other += clock.elapsed().as_secs_f64() - (times.learning() - before.times.learning());
             on_line(&metrics);
             if stop && !done {
                 return Ok(Outcome::Stopped);

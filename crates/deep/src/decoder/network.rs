@@ -167,11 +167,12 @@ pub(super) fn slots(config: &Config, tied: bool) -> Vec<Slot> {
 impl Network {
     /// A model of a file, and its learned parameters.
     pub fn open(file: &ModelFile, adaptation: Adaptation, seed: u64, place: Place) -> Result<(Self, Vec<f32>)> {
+        let device = place.open()?;
         let config = file.config().clone();
         let slots = slots(&config, !file.has(OUTPUT));
         let read = |slot: &Slot| file.numbers(&slot.full_name(), slot.rows, slot.columns);
         let weights = slots.par_iter().map(read).collect::<Result<Vec<_>>>()?;
-        Self::of_weights(config, adaptation, slots, weights, seed, place.open()?)
+        Self::of_weights(config, adaptation, slots, weights, seed, device)
     }
 
     /// A model of these sizes with random weights: normal with deviation 0.02, of what is added to the residual stream 0.02 / sqrt(2 layers)

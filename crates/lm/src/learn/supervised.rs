@@ -7,12 +7,10 @@
 //! A step's loss is a mean over all that the step learns from, tokens or pairs, however long they are; no padding, no pieces.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use tony_deep::decoder::Sequence;
 use tony_random::Stream;
-use tony_run::{Archive, Control, Field, Layer, Metrics, Plan, Settings, Tally, Training, phase, settings};
+use tony_run::{Archive, Control, Field, Layer, Metrics, Plan, Settings, Tally, Training, settings};
 
 use super::examples::Example;
 use super::optimiser::{self, Optimiser};
@@ -353,24 +351,14 @@ impl Training for Trainer {
     }
 
     fn advance(&mut self, steps: u64, control: &Control) -> Result<Metrics> {
-        control.phase.store(phase::UPDATE, Ordering::Relaxed);
-        let (clock, every) = (Instant::now(), self.config.log_updates);
-        let count = (every - self.steps() % every).min(steps - self.steps());
         let mut told = Told::default();
-        for _ in 0..count {
-            self.step(steps, &mut told)?;
-            control.steps.store(self.steps(), Ordering::Relaxed);
-        }
-        let training = clock.elapsed().as_secs_f64();
-        let measuring = Instant::now();
+        let (count, seconds) =
+            self.take_steps(self.config.log_updates, steps, control, &mut |trainer| trainer.step(steps, &mut told))?;
         let mut metrics = self.measure(count, told)?;
         let flops = told.tokens * self.learner.network.flops_per_token() as f64;
-        metrics.set("Time/Tokens", told.tokens / training);
-        metrics.set("Time/GFLOPS", flops / training * 1e-9);
-        let times = &mut self.tally.times;
-        times.update += training;
-        times.update_flops += flops as u64;
-        times.other += measuring.elapsed().as_secs_f64();
+        metrics.set("Time/Tokens", told.tokens / seconds);
+        metrics.set("Time/GFLOPS", flops / seconds * 1e-9);
+        self.tally.times.update_flops += flops as u64;
         Ok(metrics)
     }
 
