@@ -1,7 +1,10 @@
 //! `tony check`: the laws of an environment, or the replay of recorded trajectories.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use serde::Serialize;
 use tony_env::golden;
 
 use crate::failure::{Code, Failure, Result};
@@ -11,14 +14,16 @@ use crate::{Common, console, world};
 ///
 /// With --golden, four blocks are compared, of which each decides the next: the compiled model's facts and the reset (within
 /// 1e-12), one step from every recorded state (within the tolerance), and the open loop, which is only told.
+///
+/// Without ENV all environments are checked; with --golden those whose recordings are given.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tony check CartPole\n  tony check SafetyPointGoal1 --golden recordings/SafetyPointGoal1-v0-*.json.gz\n  tony check HalfCheetah --golden run.json.gz --tolerance 1e-10 --json"
+    after_help = "Examples:\n  tony check CartPole\n  tony check\n  tony check SafetyPointGoal1 --golden recordings/SafetyPointGoal1-v0-*.json.gz\n  tony check --golden recordings\n  tony check HalfCheetah --golden run.json.gz --tolerance 1e-10 --json"
 )]
 pub struct Args {
-    /// The environment.
-    env: String,
-    /// Recorded trajectories of the task to compare with.
+    /// The environment [default: all].
+    env: Option<String>,
+    /// Recorded trajectories to compare with: files, or folders of them.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     golden: Vec<PathBuf>,
     /// Largest difference of one step from a recorded state [default: 1e-9].
@@ -27,24 +32,108 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    let listing = tony_env::find(&args.env)?;
-    let context = world::context(listing, common.offline)?;
-    let ok = if args.golden.is_empty() {
-        let report = tony_env::check::laws(tony_env::make(listing.name, &context)?.as_mut(), listing.random);
+    let ok = if args.golden.is_empty() { check_laws(args, common)? } else { compare(args, common)? };
+    Ok(if ok { Code::Done } else { Code::Failed })
+}
+
+/// Reports of all environments.
+#[derive(Serialize)]
+struct All<R> {
+    ok: bool,
+    envs: Vec<R>,
+}
+
+fn check_laws(args: &Args, common: Common) -> Result<bool> {
+    let check = |listing: &tony_env::Listing| -> Result<tony_env::check::Report> {
+        let context = world::context(listing, common.offline)?;
+        Ok(tony_env::check::laws(tony_env::make(listing.name, &context)?.as_mut(), listing.random))
+    };
+    if let Some(env) = &args.env {
+        let report = check(tony_env::find(env)?)?;
         console::answer(common.json, &report, || laws(&report))?;
-        report.ok
-    } else {
-        let report = golden::compare(listing.name, &args.golden, args.tolerance, &context)?;
-        console::answer(common.json, &report, || differences(&report))?;
-        for file in &report.files {
-            if let Some(error) = &file.error {
-                let hint = format!("tony check {} --golden with recordings of this task alone", args.env);
-                Failure::failed("golden", error).hint(hint).report(false);
+        return Ok(report.ok);
+    }
+    let (clock, mut envs) = (Instant::now(), Vec::new());
+    for listing in tony_env::list() {
+        let report = check(listing)?;
+        if !common.json {
+            console::print(&if report.ok { format!("{}  all laws hold", report.env) } else { laws(&report) })?;
+        }
+        envs.push(report);
+    }
+    let ok = envs.iter().all(|report| report.ok);
+    let kept = envs.iter().filter(|report| report.ok).count();
+    let all = All { ok, envs };
+    console::answer(common.json, &all, || {
+        format!("{kept} of {} environments keep all laws, {:.0} s", all.envs.len(), clock.elapsed().as_secs_f64())
+    })?;
+    Ok(ok)
+}
+
+fn compare(args: &Args, common: Common) -> Result<bool> {
+    let files = args.golden.iter().map(|path| recordings(path)).collect::<Result<Vec<_>>>()?.concat();
+    let mut by_env: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    match &args.env {
+        Some(env) => drop(by_env.insert(env.clone(), files)),
+        None => {
+            for file in files {
+                by_env.entry(golden::env_of(&file)?).or_default().push(file);
             }
         }
-        report.ok
-    };
-    Ok(if ok { Code::Done } else { Code::Failed })
+    }
+    let mut reports = Vec::new();
+    for (env, files) in &by_env {
+        reports.push(match tony_env::find(env) {
+            Ok(listing) => {
+                let context = world::context(listing, common.offline)?;
+                golden::compare(listing.name, files, args.tolerance, &context)?
+            }
+            Err(error) if args.env.is_some() => return Err(error.into()),
+            Err(error) => golden::Report::unknown(env, files, &error),
+        });
+    }
+    let ok = reports.iter().all(|report| report.ok);
+    let failures = reports.iter().flat_map(|report| report.files.iter().map(move |file| (&report.env, file)));
+    let failures: Vec<_> = failures
+        .filter_map(|(env, file)| {
+            let hint = format!("tony check {env} --golden with recordings of this task alone");
+            Some(Failure::failed("golden", file.error.as_ref()?).hint(hint))
+        })
+        .collect();
+    match (&args.env, reports.as_slice()) {
+        (Some(_), [report]) => console::answer(common.json, report, || differences(&report.files))?,
+        _ => {
+            let all = All { ok, envs: reports };
+            let files: Vec<_> = all.envs.iter().flat_map(|report| report.files.clone()).collect();
+            let good = files.iter().filter(|file| file.ok).count();
+            console::answer(common.json, &all, || {
+                format!("{}\n{good} of {} recordings are reproduced", differences(&files), files.len())
+            })?;
+        }
+    }
+    for failure in &failures {
+        failure.report(false);
+    }
+    Ok(ok)
+}
+
+/// The recordings in a folder and its sub-folders, by name; a file is itself.
+fn recordings(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(path)? {
+        let path = entry?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if path.is_dir() {
+            found.extend(recordings(&path)?);
+        } else if name.contains("-seed") && name.contains(".json") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// One line a law.
@@ -58,7 +147,7 @@ fn laws(report: &tony_env::check::Report) -> String {
 }
 
 /// One line a file: the largest difference of each block, then where those above nothing are.
-fn differences(report: &golden::Report) -> String {
+fn differences(files: &[golden::FileReport]) -> String {
     let header =
         ["FILE", "OK", "MODEL", "RESET", "FROM SEED", "CHECKS", "OBS", "REWARD", "COST", "OPEN LOOP ABOVE 1e-6"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
@@ -68,7 +157,7 @@ fn differences(report: &golden::Report) -> String {
         None => "-".to_owned(),
     };
     let mut worst = Vec::new();
-    for file in &report.files {
+    for file in files {
         let name = file.file.rsplit('/').next().unwrap_or(&file.file).to_owned();
         let step = file.one_step.as_ref();
         let open = file.open_loop.as_ref().map(|open| match open.first_step {

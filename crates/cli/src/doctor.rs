@@ -8,15 +8,15 @@ use serde::Serialize;
 use tony_run::nearest;
 
 use crate::failure::{Code, Failure, Result};
-use crate::{Common, console};
+use crate::{Common, console, world};
 
 /// Look at this machine: what is here, what is missing, and what that would enable.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tony doctor\n  tony doctor --fix           fetch what is needed and missing\n  tony doctor --fix models    fetch the models to begin with\n  tony doctor --json"
+    after_help = "Examples:\n  tony doctor\n  tony doctor --fix           fetch what is needed and missing\n  tony doctor --fix models    fetch the models to begin with\n  tony doctor --fix racecar   fetch the meshes of one of the robots\n  tony doctor --json"
 )]
 pub struct Args {
-    /// Fetch and mend what is needed, or WHAT: `models`, or a model by its name.
+    /// Fetch and mend what is needed, or WHAT: `models`, a model by its name, or `racecar`.
     #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "")]
     fix: Option<String>,
     /// Agree to the terms under which WHAT may be used.
@@ -58,7 +58,10 @@ const CHECKS: &[Check] = &[
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     if let Some(what) = args.fix.as_deref().filter(|what| !what.is_empty()) {
-        fetch_models(what, args.accept_terms, common)?;
+        match what {
+            "racecar" => drop(world::meshes(common.offline)?),
+            model => fetch_models(model, args.accept_terms, common)?,
+        }
     }
     let mut items = Vec::new();
     for check in CHECKS {
@@ -69,6 +72,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         }
         items.push(item);
     }
+    items.push(racecar());
     items.extend(models());
     let ok = items.iter().all(|item| item.ok || item.optional);
     if common.json {
@@ -179,6 +183,21 @@ fn mujoco() -> Item {
         fix: status.fix,
         problem: status.problem,
         optional: false,
+    }
+}
+
+/// The meshes of a robot.
+fn racecar() -> Item {
+    let found = world::meshes(true);
+    Item {
+        name: "racecar",
+        ok: found.is_ok(),
+        version: Some("safety-gymnasium 1.0.0, Apache-2.0".into()),
+        path: found.ok(),
+        enables: "SafetyRacecar*: the meshes of that robot".into(),
+        fix: Some("tony doctor --fix racecar".into()),
+        problem: None,
+        optional: true,
     }
 }
 

@@ -1,18 +1,32 @@
 //! Environments by name, with the physics library where the task needs it.
 
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
+use tony_env::safety_gym::robots::MESHES;
 use tony_env::{Context, Env, Listing};
 
 use crate::console;
 use crate::failure::{Failure, Result};
 
-/// What the environment needs to be made; fetches MuJoCo at the first need, unless `offline`.
+/// What the environment needs to be made; fetches MuJoCo and meshes at the first need, unless `offline`.
 pub fn context(listing: &Listing, offline: bool) -> Result<Context> {
-    if !listing.needs_mujoco {
-        return Ok(Context::default());
+    let mut context = Context::default();
+    if listing.needs_mujoco {
+        context.library = Some(tony_mujoco::locate(offline, &mut |text| console::note(text))?);
     }
-    Ok(Context { library: Some(tony_mujoco::locate(offline, &mut |text| console::note(text))?) })
+    if listing.needs_meshes {
+        context.meshes = Some(meshes(offline)?);
+    }
+    Ok(context)
+}
+
+/// The folder of Racecar's meshes.
+pub fn meshes(offline: bool) -> Result<PathBuf> {
+    let environment = tony_fetch::Environment::of_process();
+    let files = tony_fetch::locate_all(&MESHES, &environment, true, offline, &mut |text| console::note(text))?;
+    let folder = files.first().and_then(|file| file.parent()).map(Path::to_owned);
+    folder.ok_or_else(|| Failure::failed("meshes", "Racecar has no meshes"))
 }
 
 /// `n` copies of the environment called `name`.

@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("run", &[]),
     ("fetch", &[]),
     ("mujoco", &["fetch"]),
-    ("env", &["mujoco"]),
+    ("env", &["fetch", "mujoco"]),
     ("rl", &["nn", "env", "run"]),
     ("deep", &["nn", "run"]),
     ("meta", &["deep", "nn", "run"]),

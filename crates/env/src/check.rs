@@ -316,26 +316,21 @@ impl Subject<'_> {
 
     /// The step that reaches the time limit truncates, no other does, and none both truncates and terminates.
     fn time_limit(&mut self) -> Verdict {
-        let (limit, mut reached) = (self.spec.max_steps, 0);
-        for seed in 0..3 {
-            let moments = self.walk(seed, limit + 1)?;
-            let steps = moments.len() - 1;
-            let Some(Moment { step, .. }) = moments.last() else { return Err("no step was made".to_owned()) };
-            if step.truncated && step.terminated {
-                return Err(format!("seed {seed}: step {steps} both terminates and truncates"));
-            }
-            if step.truncated && steps != limit {
-                return Err(format!("seed {seed}: step {steps} truncates, the limit is {limit}"));
-            }
-            if steps > limit {
-                return Err(format!("seed {seed}: step {limit} reaches the limit and does not truncate"));
-            }
-            reached += usize::from(step.truncated);
+        let limit = self.spec.max_steps;
+        let moments = self.walk(0, limit + 1)?;
+        let steps = moments.len() - 1;
+        let Some(Moment { step, .. }) = moments.last() else { return Err("no step was made".to_owned()) };
+        if step.truncated && step.terminated {
+            return Err(format!("step {steps} both terminates and truncates"));
         }
-        Ok(match reached {
-            0 => format!("3 episodes ended before the limit of {limit}"),
-            _ => format!("{reached} of 3 episodes were cut at {limit}"),
-        })
+        if step.truncated && steps != limit {
+            return Err(format!("step {steps} truncates, the limit is {limit}"));
+        }
+        if steps > limit {
+            return Err(format!("step {limit} reaches the limit and does not truncate"));
+        }
+        let end = if step.truncated { "was cut at its limit" } else { "ended before the limit" };
+        Ok(format!("an episode of {steps} steps {end}, {limit}"))
     }
 
     /// A continuous action outside the box is clipped to it; a discrete one that is no index is refused.

@@ -50,6 +50,12 @@ pub enum Error {
         /// Environment's name.
         env: String,
     },
+    /// A robot's shape is meshes, and the context has none.
+    #[error("{env} needs the meshes of its robot, and none were given")]
+    NeedsMeshes {
+        /// Environment's name.
+        env: String,
+    },
     /// An action is not in the action space.
     #[error("{env}, step {step}: number {component} of the action is {found}, expected {expected}")]
     BadAction {

@@ -1,22 +1,33 @@
 //! Environments by name.
 
 use crate::circle_gather::{PointCircle, PointGather};
-use crate::classic::{CartPole, OptionPoint, Pendulum};
-use crate::locomotion::{self, Locomotion, half_cheetah, hopper, swimmer};
+use crate::classic::{Acrobot, CartPole, ClosedForm, MountainCar, MountainCarContinuous, OptionPoint, Pendulum};
+use crate::locomotion::{
+    self, Locomotion, ant, half_cheetah, hopper, humanoid, inverted_double_pendulum, inverted_pendulum, pusher,
+    reacher, speed, swimmer, walker2d,
+};
 use crate::probe::{self, Probe};
-use crate::safety_gym::robots::{Robot, car, point};
-use crate::safety_gym::{SafetyGym, task};
+use crate::safety_gym::{SafetyGym, suite};
 use crate::sparse::{CartpoleSwingup, NoisyTv, SparseHalfCheetah, SparseMountainCar};
 use crate::{Env, Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// What an environment may need from outside.
 #[derive(Default)]
 pub struct Context {
     /// The physics engine; tasks without physics do not ask.
     pub library: Option<tony_mujoco::Library>,
+    /// The folder of Racecar's meshes ([`crate::safety_gym::robots::MESHES`]); no other robot asks.
+    pub meshes: Option<PathBuf>,
 }
 
 impl Context {
+    /// The folder of meshes, which `env` needs.
+    pub(crate) fn meshes(&self, env: &str) -> Result<&Path> {
+        self.meshes.as_deref().ok_or_else(|| Error::NeedsMeshes { env: env.to_owned() })
+    }
+
     /// The library, which `env` needs.
     pub(crate) fn library(&self, env: &str) -> Result<&tony_mujoco::Library> {
         self.library.as_ref().ok_or_else(|| Error::NeedsMujoco { env: env.to_owned() })
@@ -33,6 +44,8 @@ pub struct Listing {
     pub summary: &'static str,
     /// Does it need [`Context::library`]?
     pub needs_mujoco: bool,
+    /// Does it need [`Context::meshes`]?
+    pub needs_meshes: bool,
     /// Do episodes differ with the seed?
     pub random: bool,
     pub(crate) task: Task,
@@ -40,13 +53,12 @@ pub struct Listing {
 
 /// Which code an environment is.
 pub(crate) enum Task {
-    CartPole,
-    Pendulum,
+    ClosedForm(fn() -> Box<dyn ClosedForm>),
     OptionPoint,
     PointCircle,
     PointGather,
     Locomotion(&'static locomotion::Task),
-    SafetyGym(fn() -> Robot, fn() -> task::Task),
+    SafetyGym(suite::Entry),
     Sparse(fn(&Context) -> Result<Box<dyn Env>>),
     Probe(&'static probe::Task),
 }
@@ -54,13 +66,13 @@ pub(crate) enum Task {
 impl Task {
     /// Are there recordings of a program that the task was borrowed from?
     pub(crate) fn has_reference(&self) -> bool {
-        matches!(self, Self::CartPole | Self::Pendulum | Self::Locomotion(_) | Self::SafetyGym(..))
+        matches!(self, Self::ClosedForm(_) | Self::Locomotion(_) | Self::SafetyGym(_))
     }
 }
 
 /// All environments, by family.
 pub fn list() -> &'static [Listing] {
-    LIST
+    &LIST
 }
 
 /// The environment of this name; the version suffix may be left out.
@@ -73,13 +85,15 @@ pub fn find(name: &str) -> Result<&'static Listing> {
 pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
     let listing = find(name)?;
     Ok(match listing.task {
-        Task::CartPole => Box::new(CartPole::new()),
-        Task::Pendulum => Box::new(Pendulum::new()),
+        Task::ClosedForm(make) => make(),
         Task::OptionPoint => Box::new(OptionPoint::new()),
         Task::PointCircle => Box::new(PointCircle::new()),
         Task::PointGather => Box::new(PointGather::new()),
         Task::Locomotion(task) => Box::new(Locomotion::new(task, context.library(listing.name)?)?),
-        Task::SafetyGym(robot, task) => Box::new(SafetyGym::new(robot(), task(), context.library(listing.name)?)?),
+        Task::SafetyGym(entry) => {
+            let (robot, task) = entry.build();
+            Box::new(SafetyGym::new(robot, task, context)?)
+        }
         Task::Sparse(make) => make(context)?,
         Task::Probe(task) => Box::new(Probe::new(task)),
     })
@@ -97,32 +111,44 @@ fn nearest(name: &str) -> Option<String> {
     (near(best) <= 1 + name.chars().count() / 3).then(|| best.name.to_owned())
 }
 
-const GOAL0: &str = "drive to goals; nothing is in the way and nothing costs";
-const GOAL1: &str = "drive to goals and around eight hazards; the one vase costs nothing";
-const GOAL2: &str = "drive to goals, around ten hazards and without disturbing ten vases";
+static LIST: LazyLock<Vec<Listing>> = LazyLock::new(|| {
+    let safety_gym = suite::all().map(|entry| {
+        let (robot, task) = entry.build();
+        Listing {
+            // The list lives as long as the program.
+            name: task.generation.env(robot.name, &task.name).leak(),
+            family: "safety_gym",
+            summary: entry.summary(),
+            needs_mujoco: true,
+            needs_meshes: !robot.assets.is_empty(),
+            random: entry.is_random(),
+            task: Task::SafetyGym(entry),
+        }
+    });
+    let speed = speed::TASKS.iter().map(|task| Listing { family: "safety_gym", ..locomotion(task) });
+    FIRST.into_iter().chain(safety_gym).chain(speed).chain(LAST).collect()
+});
 
-const LIST: &[Listing] = &[
-    Listing {
-        name: "CartPole-v1",
-        family: "classic",
-        summary: "keep a pole upright on a cart pushed left or right",
-        needs_mujoco: false,
-        random: true,
-        task: Task::CartPole,
-    },
-    Listing {
-        name: "Pendulum-v1",
-        family: "classic",
-        summary: "swing a pendulum up with a torque too weak to lift it",
-        needs_mujoco: false,
-        random: true,
-        task: Task::Pendulum,
-    },
+const FIRST: [Listing; 19] = [
+    closed_form(
+        "Acrobot-v1",
+        "swing the lower of two links up with a torque between them",
+        || Box::new(Acrobot::new()),
+    ),
+    closed_form("CartPole-v1", "keep a pole upright on a cart pushed left or right", || Box::new(CartPole::new())),
+    closed_form("MountainCar-v0", "push a car left or right until it swings out of a valley", || {
+        Box::new(MountainCar::new())
+    }),
+    closed_form("MountainCarContinuous-v0", "push a car with a force until it swings out of a valley", || {
+        Box::new(MountainCarContinuous::new())
+    }),
+    closed_form("Pendulum-v1", "swing a pendulum up with a torque too weak to lift it", || Box::new(Pendulum::new())),
     Listing {
         name: "OptionPoint-v0",
         family: "classic",
         summary: "move a point in the plane; nothing is to be gained, so that options can be found",
         needs_mujoco: false,
+        needs_meshes: false,
         random: true,
         task: Task::OptionPoint,
     },
@@ -131,6 +157,7 @@ const LIST: &[Listing] = &[
         family: "circle_gather",
         summary: "run round a wide circle, but stay between two walls",
         needs_mujoco: false,
+        needs_meshes: false,
         random: true,
         task: Task::PointCircle,
     },
@@ -139,18 +166,24 @@ const LIST: &[Listing] = &[
         family: "circle_gather",
         summary: "collect two apples, avoid eight bombs",
         needs_mujoco: false,
+        needs_meshes: false,
         random: true,
         task: Task::PointGather,
     },
+    locomotion(&ant::TASK),
     locomotion(&half_cheetah::TASK),
     locomotion(&hopper::TASK),
+    locomotion(&humanoid::TASK),
+    locomotion(&humanoid::STANDUP),
+    locomotion(&inverted_double_pendulum::TASK),
+    locomotion(&inverted_pendulum::TASK),
+    locomotion(&pusher::TASK),
+    locomotion(&reacher::TASK),
     locomotion(&swimmer::TASK),
-    safety_gym("SafetyPointGoal0-v0", GOAL0, point, || task::goal(0)),
-    safety_gym("SafetyPointGoal1-v0", GOAL1, point, || task::goal(1)),
-    safety_gym("SafetyPointGoal2-v0", GOAL2, point, || task::goal(2)),
-    safety_gym("SafetyCarGoal0-v0", GOAL0, car, || task::goal(0)),
-    safety_gym("SafetyCarGoal1-v0", GOAL1, car, || task::goal(1)),
-    safety_gym("SafetyCarGoal2-v0", GOAL2, car, || task::goal(2)),
+    locomotion(&walker2d::TASK),
+];
+
+const LAST: [Listing; 11] = [
     sparse("SparseMountainCar-v0", "swing out of a valley; only leaving it pays", |_| {
         Ok(Box::new(SparseMountainCar::new()))
     }),
@@ -177,26 +210,45 @@ const LIST: &[Listing] = &[
     probe(&probe::two_costs::TASK),
 ];
 
-const fn locomotion(task: &'static locomotion::Task) -> Listing {
-    let (name, summary) = (task.name, task.summary);
-    Listing { name, family: "locomotion", summary, needs_mujoco: true, random: true, task: Task::Locomotion(task) }
+const fn closed_form(name: &'static str, summary: &'static str, make: fn() -> Box<dyn ClosedForm>) -> Listing {
+    let task = Task::ClosedForm(make);
+    Listing { name, family: "classic", summary, needs_mujoco: false, needs_meshes: false, random: true, task }
 }
 
-const fn safety_gym(
-    name: &'static str,
-    summary: &'static str,
-    robot: fn() -> Robot,
-    task: fn() -> task::Task,
-) -> Listing {
-    let family = "safety_gym";
-    Listing { name, family, summary, needs_mujoco: true, random: true, task: Task::SafetyGym(robot, task) }
+const fn locomotion(task: &'static locomotion::Task) -> Listing {
+    let (name, summary) = (task.name, task.summary);
+    Listing {
+        name,
+        family: "locomotion",
+        summary,
+        needs_mujoco: true,
+        needs_meshes: false,
+        random: true,
+        task: Task::Locomotion(task),
+    }
 }
 
 const fn sparse(name: &'static str, summary: &'static str, make: fn(&Context) -> Result<Box<dyn Env>>) -> Listing {
-    Listing { name, family: "sparse", summary, needs_mujoco: false, random: true, task: Task::Sparse(make) }
+    Listing {
+        name,
+        family: "sparse",
+        summary,
+        needs_mujoco: false,
+        needs_meshes: false,
+        random: true,
+        task: Task::Sparse(make),
+    }
 }
 
 const fn probe(task: &'static probe::Task) -> Listing {
     let (name, summary, random) = (task.name, task.summary, task.signed());
-    Listing { name, family: "probe", summary, needs_mujoco: false, random, task: Task::Probe(task) }
+    Listing {
+        name,
+        family: "probe",
+        summary,
+        needs_mujoco: false,
+        needs_meshes: false,
+        random,
+        task: Task::Probe(task),
+    }
 }

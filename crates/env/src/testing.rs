@@ -1,12 +1,22 @@
 //! What tests share.
 
-use crate::Context;
+use crate::safety_gym::robots::MESHES;
+use crate::{Context, Listing};
 use std::path::{Path, PathBuf};
 
 /// With the physics library where it can be had; a line is printed where not, and tests leave out what needs it.
 pub(crate) fn context() -> Context {
     let found = tony_mujoco::locate(false, &mut |line| eprintln!("{line}"));
-    Context { library: found.inspect_err(|error| eprintln!("skipped, there is no MuJoCo: {error}")).ok() }
+    let library = found.inspect_err(|error| eprintln!("skipped, there is no MuJoCo: {error}")).ok();
+    let environment = tony_fetch::Environment::of_process();
+    let meshes = tony_fetch::locate_all(&MESHES, &environment, false, false, &mut |line| eprintln!("{line}"));
+    let meshes = meshes.inspect_err(|error| eprintln!("skipped, there are no meshes of Racecar: {error}")).ok();
+    Context { library, meshes: meshes.and_then(|files| files[0].parent().map(Path::to_owned)) }
+}
+
+/// Can it be made with what there is?
+pub(crate) fn can_make(listing: &Listing, context: &Context) -> bool {
+    (context.library.is_some() || !listing.needs_mujoco) && (context.meshes.is_some() || !listing.needs_meshes)
 }
 
 /// A file of `tests/data`.

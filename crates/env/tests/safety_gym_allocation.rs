@@ -30,7 +30,7 @@ fn steps_and_resets_allocate_nothing() {
         Ok(library) => library,
         Err(error) => return println!("skipped, there is no MuJoCo: {error}"),
     };
-    let context = Context { library: Some(library) };
+    let context = Context { library: Some(library), ..Context::default() };
     for name in ["SafetyPointGoal1", "SafetyPointGoal2", "SafetyCarGoal1", "SafetyCarGoal2"] {
         let mut env = make(name, &context).unwrap();
         let (mut obs, mut costs) = (vec![0.0; env.spec().obs_dim], vec![0.0; env.spec().costs.len()]);

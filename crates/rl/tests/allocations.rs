@@ -12,7 +12,8 @@ use tony_rl::train::Config;
 
 /// Blocks allocated while collecting one batch of `rows` rows after a first one.
 fn blocks(env: &str, rows: usize) -> Option<u64> {
-    let context = Context { library: tony_mujoco::locate(false, &mut |line| eprintln!("{line}")).ok() };
+    let context =
+        Context { library: tony_mujoco::locate(false, &mut |line| eprintln!("{line}")).ok(), ..Context::default() };
     let Ok(env) = tony_env::make(env, &context) else {
         eprintln!("skipped: {env} needs MuJoCo, which cannot be had here");
         return None;

@@ -48,24 +48,14 @@ impl CartPole {
         Self { spec, state: [0.0; 4], steps: 0 }
     }
 
-    /// Put the system into a state (position, velocity, angle, angular velocity) and write its observation.
-    pub(crate) fn set_state(&mut self, state: [f64; 4], obs: &mut [f64]) {
-        self.state = state;
-        self.steps = 0;
-        self.observe(obs);
-    }
-
-    /// Position, velocity, angle, angular velocity.
-    pub(crate) fn state(&self) -> [f64; 4] {
-        self.state
-    }
-
     fn observe(&self, obs: &mut [f64]) {
         for (obs, x) in obs.iter_mut().zip(self.state) {
             *obs = f64::from(x as f32);
         }
     }
 }
+
+super::closed_form!(CartPole);
 
 impl Default for CartPole {
     fn default() -> Self {
@@ -80,7 +70,8 @@ impl Env for CartPole {
 
     fn reset(&mut self, seed: u64, obs: &mut [f64]) -> Result<()> {
         let mut random = Generator::new(seed);
-        self.set_state(std::array::from_fn(|_| random.uniform(-0.05, 0.05)), obs);
+        (self.state, self.steps) = (std::array::from_fn(|_| random.uniform(-0.05, 0.05)), 0);
+        self.observe(obs);
         Ok(())
     }
 

@@ -45,18 +45,6 @@ impl Pendulum {
         Self { spec, state: [0.0; 2], steps: 0 }
     }
 
-    /// Put the system into a state (angle, angular velocity) and write its observation.
-    pub(crate) fn set_state(&mut self, state: [f64; 2], obs: &mut [f64]) {
-        self.state = state;
-        self.steps = 0;
-        self.observe(obs);
-    }
-
-    /// Angle and angular velocity.
-    pub(crate) fn state(&self) -> [f64; 2] {
-        self.state
-    }
-
     fn observe(&self, obs: &mut [f64]) {
         let [theta, speed] = self.state;
         for (obs, x) in obs.iter_mut().zip([libm::cos(theta), libm::sin(theta), speed]) {
@@ -64,6 +52,8 @@ impl Pendulum {
         }
     }
 }
+
+super::closed_form!(Pendulum);
 
 impl Default for Pendulum {
     fn default() -> Self {
@@ -78,7 +68,8 @@ impl Env for Pendulum {
 
     fn reset(&mut self, seed: u64, obs: &mut [f64]) -> Result<()> {
         let mut random = Generator::new(seed);
-        self.set_state([PI, 1.0].map(|bound| random.uniform(-bound, bound)), obs);
+        (self.state, self.steps) = ([PI, 1.0].map(|bound| random.uniform(-bound, bound)), 0);
+        self.observe(obs);
         Ok(())
     }
 

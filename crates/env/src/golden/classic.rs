@@ -5,63 +5,30 @@
 //! counted as a difference, the inner state decides.
 
 use super::{MISFIT, Measured, Node, PARTED, Recording, Worst};
-use crate::classic::{CartPole, Pendulum};
-use crate::registry::Task;
+use crate::classic::ClosedForm;
 use crate::space::Space;
-use crate::{Env, Error, Result, Step};
+use crate::{Error, Result, Spec, Step};
 use serde_json::json;
 
-/// The two tasks behind one face: their inner state can be set and read.
-enum Inner {
-    CartPole(CartPole),
-    Pendulum(Pendulum),
-}
-
-impl Inner {
-    fn env(&mut self) -> &mut dyn Env {
-        match self {
-            Self::CartPole(env) => env,
-            Self::Pendulum(env) => env,
-        }
-    }
-
-    /// Go to a recorded state and observe it.
-    fn go(&mut self, state: &Node<'_>, obs: &mut [f64]) -> Result<()> {
-        let row = state.row()?;
-        let wrong = |_| state.bad("has another length than this task's state");
-        match self {
-            Self::CartPole(env) => env.set_state(row.try_into().map_err(wrong)?, obs),
-            Self::Pendulum(env) => env.set_state(row.try_into().map_err(wrong)?, obs),
-        }
-        Ok(())
-    }
-
-    fn state(&self) -> Vec<f64> {
-        match self {
-            Self::CartPole(env) => env.state().into(),
-            Self::Pendulum(env) => env.state().into(),
-        }
-    }
+/// Go to a recorded state and observe it.
+fn go(task: &mut dyn ClosedForm, state: &Node<'_>, obs: &mut [f64]) -> Result<()> {
+    let fits = task.set_state(&state.row()?, obs);
+    if fits { Ok(()) } else { Err(state.bad("has another length than this task's state")) }
 }
 
 /// Replay one recording.
-pub(super) fn replay(task: &Task, recording: &Recording) -> Result<Measured> {
-    let mut inner = match task {
-        Task::CartPole => Inner::CartPole(CartPole::new()),
-        Task::Pendulum => Inner::Pendulum(Pendulum::new()),
-        _ => return Err(Error::NoRecordings { env: "this task".to_owned() }),
-    };
+pub(super) fn replay(task: &mut dyn ClosedForm, recording: &Recording) -> Result<Measured> {
     let root = recording.root();
-    let actions = actions(&root, &inner.env().spec().action)?;
-    let mut measured = Measured { steps: actions.len(), reset: settings(inner.env(), &root)?, ..Measured::default() };
-    let mut obs = vec![0.0; inner.env().spec().obs_dim];
+    let actions = actions(&root, &task.spec().action)?;
+    let mut measured = Measured { steps: actions.len(), reset: settings(task.spec(), &root)?, ..Measured::default() };
+    let mut obs = vec![0.0; task.spec().obs_dim];
     let steps = Steps { node: root.at("steps")? };
 
     // Starts, by the step that they follow; the first follows none.
     let reset = root.at("reset")?;
-    inner.env().reset(root.at("seed")?.index()? as u64, &mut obs)?;
+    task.reset(root.at("seed")?.index()? as u64, &mut obs)?;
     let mut seeded = Worst::default();
-    seeded.row(&inner.state(), &reset.at("state")?.row()?, "reset.state");
+    seeded.row(task.state(), &reset.at("state")?.row()?, "reset.state");
     measured.reset_from_seed = Some(seeded);
     let mut starts = vec![None; actions.len() + 1];
     starts[0] = Some(reset);
@@ -71,7 +38,7 @@ pub(super) fn replay(task: &Task, recording: &Recording) -> Result<Measured> {
         *slot = Some(start);
     }
     for start in starts.iter().flatten() {
-        inner.go(&start.at("state")?, &mut obs)?;
+        go(task, &start.at("state")?, &mut obs)?;
         rounded(&mut measured.reset, &obs, &start.at("obs")?.row()?, "reset.obs");
     }
 
@@ -80,19 +47,19 @@ pub(super) fn replay(task: &Task, recording: &Recording) -> Result<Measured> {
             Some(start) => start.at("state")?,
             None => steps.node.at("state")?.item(t.saturating_sub(1))?,
         };
-        inner.go(&before, &mut obs)?;
-        let step = inner.env().step(action, &mut obs, &mut [])?;
-        steps.compare(t, &inner.state(), &obs, step, &mut measured.obs, &mut measured.reward)?;
+        go(task, &before, &mut obs)?;
+        let step = task.step(action, &mut obs, &mut [])?;
+        steps.compare(t, task.state(), &obs, step, &mut measured.obs, &mut measured.reward)?;
         measured.checks += 1;
     }
 
     for (t, action) in actions.iter().enumerate() {
         if let Some(start) = &starts[t] {
-            inner.go(&start.at("state")?, &mut obs)?;
+            go(task, &start.at("state")?, &mut obs)?;
         }
-        let step = inner.env().step(action, &mut obs, &mut [])?;
+        let step = task.step(action, &mut obs, &mut [])?;
         let (mut rows, mut rewards) = (Worst::default(), Worst::default());
-        steps.compare(t, &inner.state(), &obs, step, &mut rows, &mut rewards)?;
+        steps.compare(t, task.state(), &obs, step, &mut rows, &mut rewards)?;
         let truncated = steps.node.at("truncated")?.item(t)?.flag()?;
         rewards.number(f64::from(step.truncated), f64::from(truncated), || format!("truncated[{t}]"));
         if rows.difference.max(rewards.difference) > PARTED {
@@ -104,14 +71,14 @@ pub(super) fn replay(task: &Task, recording: &Recording) -> Result<Measured> {
 }
 
 /// The time limit and the bounds of the actions.
-fn settings(env: &dyn Env, root: &Node<'_>) -> Result<Worst> {
+fn settings(spec: &Spec, root: &Node<'_>) -> Result<Worst> {
     let mut worst = Worst::default();
     let mut compare = |name: &str, ours| {
         worst.facts(&ours, root.at(name)?.value, name);
         Ok::<_, Error>(())
     };
-    compare("max_episode_steps", json!(env.spec().max_steps))?;
-    if let Space::Box { low, high } = &env.spec().action {
+    compare("max_episode_steps", json!(spec.max_steps))?;
+    if let Space::Box { low, high } = &spec.action {
         compare("action_low", json!(low))?;
         compare("action_high", json!(high))?;
     }

@@ -43,6 +43,18 @@ pub struct Report {
     pub files: Vec<FileReport>,
 }
 
+impl Report {
+    /// Recordings of an environment that there is not.
+    pub fn unknown(env: &str, files: &[PathBuf], error: &Error) -> Self {
+        let report = |file: &PathBuf| FileReport {
+            file: file.display().to_string(),
+            error: Some(chain(error)),
+            ..FileReport::default()
+        };
+        Self { env: env.to_owned(), ok: false, files: files.iter().map(report).collect() }
+    }
+}
+
 /// How an environment compares with one recording; `None` where a block does not apply or was not reached.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct FileReport {
@@ -102,12 +114,20 @@ pub struct Place {
     pub difference: f64,
 }
 
+/// Name of the environment that a recording is of.
+pub fn env_of(file: &Path) -> Result<String> {
+    Ok(Recording::read(file)?.root().at("env")?.text()?.to_owned())
+}
+
 /// Replay recordings of the environment called `name`. `tolerance` replaces [`ONE_STEP`]. A file that cannot be replayed is
 /// an entry of the report, so that it does not hide the others.
 pub fn compare(name: &str, files: &[PathBuf], tolerance: Option<f64>, context: &Context) -> Result<Report> {
     let listing = find(name)?;
     if listing.needs_mujoco {
         context.library(listing.name)?;
+    }
+    if listing.needs_meshes {
+        context.meshes(listing.name)?;
     }
     if !listing.task.has_reference() {
         return Err(Error::NoRecordings { env: listing.name.to_owned() });
@@ -116,11 +136,11 @@ pub fn compare(name: &str, files: &[PathBuf], tolerance: Option<f64>, context: &
         let measured = Recording::read(file).and_then(|recording| {
             recording.belongs_to(listing.name)?;
             match &listing.task {
-                Task::CartPole | Task::Pendulum => classic::replay(&listing.task, &recording),
+                Task::ClosedForm(make) => classic::replay(make().as_mut(), &recording),
                 Task::Locomotion(task) => gymnasium::replay(task, context.library(listing.name)?, &recording),
-                Task::SafetyGym(robot, task) => {
-                    let library = context.library(listing.name)?;
-                    safety::replay(SafetyGym::new(robot(), task(), library)?, library, &recording)
+                Task::SafetyGym(entry) => {
+                    let (library, (robot, task)) = (context.library(listing.name)?, entry.build());
+                    safety::replay(SafetyGym::new(robot, task, context)?, library, &recording)
                 }
                 _ => Err(Error::NoRecordings { env: listing.name.to_owned() }),
             }

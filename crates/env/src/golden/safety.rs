@@ -1,4 +1,4 @@
-//! Recordings of Safety-Gymnasium's navigation tasks.
+//! Recordings of Safety Gym's and of Safety-Gymnasium's navigation tasks.
 //!
 //! The recorder compiled a model at every reset, we move bodies in one. So facts are compared twice: those of the model that
 //! is compiled from our text with the recorded poses, and those of the model that runs, but for the extent and centre of the
@@ -8,11 +8,12 @@
 //! (`reset_from_seed`), and where it does the open loop starts from the seed and draws its goals itself.
 
 use super::{EXACT, Measured, PARTED, Recording, Worst, compare_model};
-use crate::safety_gym::layout::Place;
-use crate::safety_gym::model::Pose;
-use crate::safety_gym::{FRAME_SKIP, SafetyGym};
+use crate::safety_gym::layout::{Area, Place};
+use crate::safety_gym::model::{DRAWN, Pose};
+use crate::safety_gym::task::{BUTTON_DELAY, Objective};
+use crate::safety_gym::{Aim, FRAME_SKIP, Generation, SafetyGym, Start};
 use crate::space::Space;
-use crate::{Env, Error, Result};
+use crate::{Env, Error, Result, Step};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -33,11 +34,15 @@ struct Recorded {
 
 #[derive(Debug, Deserialize)]
 struct Reset {
+    /// Safety-Gymnasium's: where things were placed at first.
+    #[serde(default)]
     layout_sampled: BTreeMap<String, Place>,
     layout: BTreeMap<String, Place>,
     world_config: World,
+    goal_button: Option<usize>,
     qpos: Vec<f64>,
     qvel: Vec<f64>,
+    mocap_pos: Vec<[f64; 3]>,
     qacc_warmstart: Vec<f64>,
     body_xpos: Vec<[f64; 3]>,
     body_xquat: Vec<[f64; 4]>,
@@ -46,9 +51,12 @@ struct Reset {
 
 #[derive(Debug, Deserialize)]
 struct World {
+    #[serde(alias = "robot_xy")]
     agent_xy: Place,
+    #[serde(alias = "robot_rot")]
     agent_rot: f64,
     geoms: BTreeMap<String, Object>,
+    #[serde(alias = "objects")]
     free_geoms: BTreeMap<String, Object>,
 }
 
@@ -63,10 +71,25 @@ struct Steps {
     obs: Vec<Vec<f64>>,
     reward: Vec<f64>,
     cost: Vec<f64>,
-    terminated: Vec<u8>,
-    truncated: Vec<u8>,
+    /// Safety-Gymnasium's.
+    terminated: Option<Vec<u8>>,
+    truncated: Option<Vec<u8>>,
+    /// Safety Gym's: either.
+    done: Option<Vec<u8>>,
     cost_terms: BTreeMap<String, Vec<f64>>,
     state_every_10: Vec<State>,
+}
+
+impl Steps {
+    /// Flags of an end by name, and what we say of it.
+    fn ends(&self) -> impl Iterator<Item = (&'static str, &Vec<u8>, fn(Step) -> bool)> {
+        let columns: [(_, _, fn(Step) -> bool); 3] = [
+            ("terminated", &self.terminated, |step| step.terminated),
+            ("truncated", &self.truncated, |step| step.truncated),
+            ("done", &self.done, |step| step.terminated || step.truncated),
+        ];
+        columns.into_iter().filter_map(|(name, column, ours)| Some((name, column.as_ref()?, ours)))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -75,22 +98,26 @@ struct State {
     time: f64,
     qpos: Vec<f64>,
     qvel: Vec<f64>,
+    #[serde(default)]
+    mocap_pos: Vec<[f64; 3]>,
     qacc_warmstart: Vec<f64>,
 }
 
-/// The goal was reached in this step and moved.
+/// The goal was reached in this step, and another chosen.
 #[derive(Debug, Deserialize)]
 struct Event {
     step: usize,
-    goal_xpos: [f64; 3],
+    goal_xpos: Option<[f64; 3]>,
+    goal_button: Option<usize>,
 }
 
 /// Replay one recording of `env`'s task.
 pub(super) fn replay(mut env: SafetyGym, library: &Library, recording: &Recording) -> Result<Measured> {
     let bad = |reason: String| Error::BadGolden { file: recording.file.clone(), reason };
     let recorded = Recorded::deserialize(&recording.json).map_err(|error| bad(error.to_string()))?;
+    recorded.fits(&env).map_err(bad)?;
+    env.reset(recorded.seed, &mut vec![0.0; env.spec().obs_dim])?;
     let replay = Replay { start: recorded.start(&env).map_err(bad)?, recorded };
-    replay.recorded.fits(&env).map_err(bad)?;
     let mut measured =
         Measured { steps: replay.recorded.actions.len(), cost: Some(Worst::default()), ..Measured::default() };
     measured.model = Some(replay.model(&mut env, library, recording)?);
@@ -104,34 +131,69 @@ pub(super) fn replay(mut env: SafetyGym, library: &Library, recording: &Recordin
 }
 
 impl Recorded {
-    /// Poses that the recorder's model was compiled with: the goal's is the one that was drawn first.
-    fn start(&self, env: &SafetyGym) -> Fit<Vec<Pose>> {
-        let world = &self.reset.world_config;
-        let pose = |name: &str| {
-            if name == "agent" {
+    /// How the recorded episode began. The goal's pose is the one that the recorder's model was compiled with, where it was drawn first;
+    /// where that was not recorded it is the one that the seed leads `env` to.
+    fn start(&self, env: &SafetyGym) -> Fit<Start> {
+        let (world, seeded) = (&self.reset.world_config, env.started());
+        let root = env.task().generation.root();
+        let pose = |(i, name): (usize, &str)| {
+            if name == root {
                 return Ok(Pose { place: world.agent_xy, yaw: world.agent_rot });
             }
-            let object = world.geoms.get(name).or_else(|| world.free_geoms.get(name));
+            let drawn = format!("{name}{DRAWN}");
+            let object =
+                [name, &drawn].into_iter().find_map(|name| world.geoms.get(name).or(world.free_geoms.get(name)));
             let object = object.ok_or_else(|| format!("reset.world_config has no `{name}`"))?;
             let [x, y, _] = object.pos;
-            let place = if name == "goal" { self.reset.layout_sampled.get(name).copied() } else { Some([x, y]) };
-            let place = place.ok_or_else(|| format!("reset.layout_sampled has no `{name}`"))?;
+            let place = match (name, self.reset.layout_sampled.get(name)) {
+                ("goal", Some(first)) => *first,
+                ("goal", None) => seeded.poses[i].place,
+                _ => [x, y],
+            };
             Ok(Pose { place, yaw: object.rot })
         };
-        env.names().map(pose).collect()
+        let poses = env.names().enumerate().map(pose).collect::<Fit<_>>()?;
+        Ok(Start { poses, joints: self.reset.qpos[env.joints()].to_vec(), aim: self.aim(env, 0) })
+    }
+
+    /// What is to be reached in the state after `steps` steps.
+    fn aim(&self, env: &SafetyGym, steps: usize) -> Aim {
+        let event = self.events.iter().rfind(|event| event.step < steps);
+        match env.task().objective {
+            Objective::Goal | Objective::Push => match event.and_then(|event| event.goal_xpos) {
+                Some([x, y, _]) => Aim::Goal([x, y]),
+                None => self.reset.layout.get("goal").map_or(Aim::Nothing, |place| Aim::Goal(*place)),
+            },
+            Objective::Button => {
+                let button = event.and_then(|event| event.goal_button).or(self.reset.goal_button);
+                button.map_or(Aim::Nothing, Aim::Button)
+            }
+            Objective::Circle(_) | Objective::Run => Aim::Nothing,
+        }
+    }
+
+    /// Steps from the state after `steps` steps until buttons are seen and cost again.
+    fn timer(&self, env: &SafetyGym, steps: usize) -> u64 {
+        let event = self.events.iter().rfind(|event| event.step < steps);
+        let since = event.filter(|_| env.task().objective == Objective::Button).map(|event| steps - 1 - event.step);
+        since.map_or(0, |since| BUTTON_DELAY.saturating_sub(since as u64))
     }
 
     /// Checks every length and name that the replay relies on.
     fn fits(&self, env: &SafetyGym) -> Fit<()> {
         let (spec, n, steps) = (env.spec(), self.actions.len(), &self.steps);
-        let (nq, nv) = (env.simulation().model().nq(), env.simulation().model().nv());
+        let model = env.simulation().model();
+        let (nq, nv, nmocap) = (model.nq(), model.nv(), model.nmocap());
         let columns = [("reward", &steps.reward), ("cost", &steps.cost)].into_iter();
         let columns = columns.chain(steps.cost_terms.iter().map(|(name, column)| (name.as_str(), column)));
         let columns = columns.map(|(name, column)| (name, column.len()));
-        let flags = [("terminated", steps.terminated.len()), ("truncated", steps.truncated.len())];
+        let flags = steps.ends().map(|(name, column, _)| (name, column.len()));
         let mut rows = columns.chain(flags).chain([("obs", steps.obs.len())]);
         if let Some((name, len)) = rows.find(|(_, len)| *len != n) {
             return Err(format!("steps.{name} has {len} entries for {n} actions"));
+        }
+        if steps.ends().next().is_none() {
+            return Err("steps has none of `terminated`, `truncated` and `done`".to_owned());
         }
         if let Some(action) = self.actions.iter().find(|action| action.len() != spec.action.row_len()) {
             return Err(format!(
@@ -141,72 +203,87 @@ impl Recorded {
                 spec.action.row_len()
             ));
         }
-        let mut states = steps.state_every_10.iter();
-        let lens = |state: &State| (state.qpos.len(), state.qvel.len(), state.qacc_warmstart.len());
-        if let Some(state) = states.find(|state| lens(state) != (nq, nv, nv)) {
-            return Err(format!("the state after step {} does not have nq = {nq} and nv = {nv}", state.step));
+        if self.reset.qpos.len() != nq {
+            return Err(format!("reset.qpos has {} numbers, not nq = {nq}", self.reset.qpos.len()));
         }
-        match env.names().find(|name| !self.reset.layout.contains_key(*name)) {
-            Some(name) => Err(format!("reset.layout has no `{name}`")),
+        let mut states = steps.state_every_10.iter();
+        let lens =
+            |state: &State| (state.qpos.len(), state.qvel.len(), state.qacc_warmstart.len(), state.mocap_pos.len());
+        if let Some(state) = states.find(|state| lens(state) != (nq, nv, nv, nmocap)) {
+            return Err(format!(
+                "the state after step {} does not have nq = {nq}, nv = {nv} and nmocap = {nmocap}",
+                state.step
+            ));
+        }
+        let drawn = env.task().kinds.iter().flat_map(|kind| kind.bodies.iter().zip(&kind.areas));
+        let mut drawn = drawn.filter(|(_, area)| !matches!(area, Area::Exactly(_))).map(|(name, _)| name.as_str());
+        let root = env.task().generation.root();
+        match std::iter::once(root).chain(&mut drawn).find(|name| !self.reset.layout.contains_key(*name)) {
+            Some(name) => return Err(format!("reset.layout has no `{name}`")),
+            None => {}
+        }
+        let buttons = env.task().kinds.iter().find(|kind| kind.name == "buttons").map_or(0, |kind| kind.bodies.len());
+        let mut pressed = self.events.iter().map(|event| event.goal_button).chain([self.reset.goal_button]).flatten();
+        match pressed.find(|button| *button >= buttons) {
+            Some(button) => Err(format!("its goal is button {button}, and there are {buttons}")),
+            None if env.task().objective == Objective::Button && self.reset.goal_button.is_none() => {
+                Err("reset has no `goal_button`".to_owned())
+            }
             None => Ok(()),
         }
     }
 }
 
-/// A recording with the poses that its model was compiled with.
+/// A recording with the start that its model was compiled with.
 struct Replay {
     recorded: Recorded,
-    start: Vec<Pose>,
+    start: Start,
 }
 
 impl Replay {
-    /// Where the goal is in the state after `steps` steps.
-    fn goal(&self, steps: usize) -> Place {
-        match self.recorded.events.iter().rfind(|event| event.step < steps) {
-            Some(event) => [event.goal_xpos[0], event.goal_xpos[1]],
-            None => self.recorded.reset.layout["goal"],
-        }
-    }
-
     /// Facts of both models, and what else makes the task.
     fn model(&self, env: &mut SafetyGym, library: &Library, recording: &Recording) -> Result<Worst> {
         let failed = |source| Error::Model { env: env.spec().name.clone(), source };
-        let mut compiled = Model::from_xml(library, &env.mjcf(&self.start)).map_err(failed)?;
-        let body = compiled.id(Kind::Body, "goal").map_err(failed)?;
-        compiled.body_pos_mut()[3 * body..][..2].copy_from_slice(&self.goal(0));
+        let mut compiled = Model::from_xml(library, &env.mjcf(&self.start.poses)).map_err(failed)?;
+        env.begin(&self.start)?;
+        if let Some(body) = compiled.find(Kind::Body, "goal") {
+            let place = &env.simulation().model().body_pos()[3 * body..][..2];
+            compiled.body_pos_mut()[3 * body..][..2].copy_from_slice(place);
+        }
         let mut worst = compare_model(&compiled, recording)?;
-
-        env.begin(&self.start, self.goal(0))?;
         let mut running = env.simulation().model().facts();
         for of_the_scene in ["extent", "center"] {
             running["stat"][of_the_scene] = compiled.facts()["stat"][of_the_scene].take();
         }
         worst.facts(&running, &recording.json["model"], "running model");
 
-        let (spec, extent) = (env.spec(), env.extent());
+        let (spec, extent) = (env.spec(), env.task().extent);
         let Space::Box { low, high } = &spec.action else { return Ok(worst) };
-        let settings = json!({
-            "num_steps": spec.max_steps,
-            "frameskip": FRAME_SKIP,
-            "extents": [-extent, -extent, extent, extent],
-            "action_low": low,
-            "action_high": high,
-            "obs_slices": env.obs_slices(),
-        });
+        let mut settings = json!({ "obs_slices": env.obs_slices() });
+        if env.task().generation == Generation::SafetyGymnasium {
+            settings["num_steps"] = json!(spec.max_steps);
+            settings["frameskip"] = json!(FRAME_SKIP);
+            settings["extents"] = json!([-extent, -extent, extent, extent]);
+            // Gymnasium's bounds have single precision.
+            let single = |row: &[f64]| row.iter().map(|x| f64::from(*x as f32)).collect::<Vec<_>>();
+            settings["action_low"] = json!(single(low));
+            settings["action_high"] = json!(single(high));
+        }
         for (name, ours) in settings.as_object().into_iter().flatten() {
             worst.facts(ours, recording.root().at(name)?.value, name);
         }
         Ok(worst)
     }
 
-    /// The reset given the recorded poses.
+    /// The reset given the recorded start.
     fn given_reset(&self, env: &mut SafetyGym) -> Result<Worst> {
-        env.begin(&self.start, self.goal(0))?;
+        env.begin(&self.start)?;
         let mut obs = vec![0.0; env.spec().obs_dim];
         env.observe(&mut obs);
         let (physics, reset, mut worst) = (env.simulation(), &self.recorded.reset, Worst::default());
         worst.row(physics.qpos(), &reset.qpos, "reset.qpos");
         worst.row(physics.qvel(), &reset.qvel, "reset.qvel");
+        worst.row(physics.mocap_pos(), reset.mocap_pos.as_flattened(), "reset.mocap_pos");
         worst.row(physics.qacc_warmstart(), &reset.qacc_warmstart, "reset.qacc_warmstart");
         worst.row(physics.xpos(), reset.body_xpos.as_flattened(), "reset.body_xpos");
         worst.row(physics.xquat(), reset.body_xquat.as_flattened(), "reset.body_xquat");
@@ -218,13 +295,16 @@ impl Replay {
     fn seeded_reset(&self, env: &mut SafetyGym) -> Result<Worst> {
         let mut obs = vec![0.0; env.spec().obs_dim];
         env.reset(self.recorded.seed, &mut obs)?;
-        let mut worst = Worst::default();
+        let (mut worst, started) = (Worst::default(), env.started());
         for (i, name) in env.names().enumerate() {
-            let (ours, theirs) = (env.start()[i], self.start[i]);
+            let (ours, theirs) = (started.poses[i], self.start.poses[i]);
             worst.row(&ours.place, &theirs.place, &format!("place of {name}"));
             worst.number(ours.yaw, theirs.yaw, || format!("yaw of {name}"));
-            worst.row(&env.layout()[i], &self.recorded.reset.layout[name], &format!("reset.layout.{name}"));
+            if let Some(place) = self.recorded.reset.layout.get(name) {
+                worst.row(&env.layout()[i], place, &format!("reset.layout.{name}"));
+            }
         }
+        worst.row(&started.joints, &self.start.joints, "joints");
         worst.row(&obs, &self.recorded.reset.obs, "reset.obs");
         Ok(worst)
     }
@@ -233,13 +313,15 @@ impl Replay {
     fn single_steps(&self, env: &mut SafetyGym, measured: &mut Measured) -> Result<()> {
         let states = self.recorded.steps.state_every_10.iter().map(|state| (state.step + 1, Some(state)));
         for (t, state) in std::iter::once((0, None)).chain(states).filter(|(t, _)| *t < self.recorded.actions.len()) {
-            env.begin(&self.start, self.goal(t))?;
+            env.begin(&Start { aim: self.recorded.aim(env, t), ..self.start.clone() })?;
             if let Some(state) = state {
                 let physics = env.simulation_mut();
                 physics.set_time(state.time);
                 physics.qpos_mut().copy_from_slice(&state.qpos);
                 physics.qvel_mut().copy_from_slice(&state.qvel);
+                physics.mocap_pos_mut().copy_from_slice(state.mocap_pos.as_flattened());
                 physics.qacc_warmstart_mut().copy_from_slice(&state.qacc_warmstart);
+                env.set_timer(self.recorded.timer(env, t));
                 env.go_on(t)?;
             }
             let [obs, reward, cost] = self.step(env, t, true)?;
@@ -260,7 +342,7 @@ impl Replay {
             let mut obs = vec![0.0; env.spec().obs_dim];
             env.reset(self.recorded.seed, &mut obs)?;
         } else {
-            env.begin(&self.start, self.goal(0))?;
+            env.begin(&self.start)?;
         }
         for t in 0..self.recorded.actions.len() {
             if self.step(env, t, !from_seed)?.iter().any(|worst| worst.difference > PARTED) {
@@ -277,16 +359,14 @@ impl Replay {
         let (mut obs, mut costs) = (vec![0.0; spec.obs_dim], vec![0.0; spec.costs.len()]);
         let step = env.step(&self.recorded.actions[t], &mut obs, &mut costs)?;
         if given && self.recorded.events.iter().any(|event| event.step == t) {
-            env.move_goal(self.goal(t + 1))?;
+            env.turn_to(self.recorded.aim(env, t + 1))?;
             env.observe(&mut obs);
         }
         let mut worst = [const { Worst { difference: 0.0, quantity: String::new() } }; 3];
         worst[0].row(&obs, &steps.obs[t], &format!("obs[{t}]"));
         worst[1].number(step.reward, steps.reward[t], || format!("reward[{t}]"));
-        for (name, ours, theirs) in
-            [("terminated", step.terminated, &steps.terminated), ("truncated", step.truncated, &steps.truncated)]
-        {
-            worst[1].number(f64::from(u8::from(ours)), f64::from(theirs[t]), || format!("{name}[{t}]"));
+        for (name, recorded, ours) in steps.ends() {
+            worst[1].number(f64::from(u8::from(ours(step))), f64::from(recorded[t]), || format!("{name}[{t}]"));
         }
         for (name, &ours) in env.spec().costs.iter().zip(&costs) {
             let recorded =

@@ -3,7 +3,7 @@
 //! Wawrzynski, *A cat-like robot real-time learning to run* (2009), in Gymnasium's version: six actuated, sprung hinges, 14 kg
 //! in all, 50 ms a step. Reward: velocity minus 0.1 of the squared action; no episode terminates.
 
-use super::{Task, root_joint};
+use super::{Forward, Part, Pay, RUN, Start, Task, along_x, root_joint};
 use crate::mjcf::Element;
 use std::f64::consts::PI;
 
@@ -13,12 +13,13 @@ pub const TASK: Task = Task {
     summary: "a two-legged plane animal runs",
     model,
     frame_skip: 5,
-    hidden: 1,
-    max_speed: f64::INFINITY,
-    ctrl_cost: 0.1,
-    healthy: None,
-    noise: 0.1,
-    normal: true,
+    max_steps: 1000,
+    observed: &[Part::Positions(1), Part::Velocities(f64::INFINITY)],
+    whereabouts: along_x,
+    pay: Pay::Forward(Forward { control: 0.1, ..RUN }),
+    lags: false,
+    start: Start::Noise { scale: 0.1, normal: true },
+    speed_limit: None,
     from_above: false,
 };
 

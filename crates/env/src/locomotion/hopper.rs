@@ -5,7 +5,7 @@
 //! higher than 0.7 m, leaning less than 0.2 rad, and no other number of the state beyond 100. Observed velocities are clipped
 //! to 10.
 
-use super::{Task, root_joint};
+use super::{Forward, Part, Pay, RUN, Start, Task, along_x, root_joint};
 use crate::mjcf::Element;
 use std::f64::consts::FRAC_1_SQRT_2;
 
@@ -15,12 +15,13 @@ pub const TASK: Task = Task {
     summary: "a one-legged plane robot hops and does not fall",
     model,
     frame_skip: 4,
-    hidden: 1,
-    max_speed: 10.0,
-    ctrl_cost: 0.001,
-    healthy: Some(healthy),
-    noise: 0.005,
-    normal: false,
+    max_steps: 1000,
+    observed: &[Part::Positions(1), Part::Velocities(10.0)],
+    whereabouts: along_x,
+    pay: Pay::Forward(Forward { alive: 1.0, healthy: Some(healthy), control: 0.001, ..RUN }),
+    lags: false,
+    start: Start::Noise { scale: 0.005, normal: false },
+    speed_limit: None,
     from_above: false,
 };
 

@@ -4,7 +4,7 @@
 //! two actuated hinges, 40 ms a step, nothing touches anything. Reward: velocity along x minus 0.0001 of the squared action;
 //! no episode terminates.
 
-use super::Task;
+use super::{Forward, Part, Pay, RUN, Start, Task};
 use crate::mjcf::Element;
 
 /// The task.
@@ -13,12 +13,13 @@ pub const TASK: Task = Task {
     summary: "three rods in a viscous fluid swim",
     model,
     frame_skip: 4,
-    hidden: 2,
-    max_speed: f64::INFINITY,
-    ctrl_cost: 0.0001,
-    healthy: None,
-    noise: 0.1,
-    normal: false,
+    max_steps: 1000,
+    observed: &[Part::Positions(2), Part::Velocities(f64::INFINITY)],
+    whereabouts: |simulation| [simulation.qpos()[0], simulation.qpos()[1]],
+    pay: Pay::Forward(Forward { control: 0.0001, ..RUN }),
+    lags: false,
+    start: Start::Noise { scale: 0.1, normal: false },
+    speed_limit: None,
     from_above: true,
 };
 

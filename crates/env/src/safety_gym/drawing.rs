@@ -13,11 +13,11 @@ pub(super) fn frame(env: &SafetyGym) -> Frame {
     let ground = Form::Rect { at: [0.0; 2], half: [extent; 2], angle: 0.0 };
     let mut shapes = vec![shape("ground", ground)];
     for (index, kind) in env.task.kinds.iter().enumerate() {
-        let geoms = of(env, Owner::Object(index));
+        let geoms = env.kinds[index].clone().flat_map(|thing| of(env, Owner::Thing(thing)));
         shapes.extend(geoms.map(|geom| shape(kind.one, form(env, geom))));
     }
     // What can be pushed stands on what is painted on the ground.
-    shapes.sort_by_key(|shape| !matches!(shape.kind.as_str(), "ground" | "goal" | "hazard"));
+    shapes.sort_by_key(|shape| !matches!(shape.kind.as_str(), "ground" | "circle" | "goal" | "hazard"));
     shapes.extend(of(env, Owner::Robot).map(|geom| shape("robot", form(env, geom))));
 
     let robot = env.frame_of(0);
@@ -27,9 +27,9 @@ pub(super) fn frame(env: &SafetyGym) -> Frame {
     let (length, r) = POINTER;
     shapes.push(shape("heading", Form::Capsule { from: [x, y], to: [x + length * cos, y + length * sin], r }));
 
-    let lidars = env.task.kinds.iter().zip(&env.kinds).map(|(kind, things)| {
+    let lidars = env.task.kinds.iter().zip(&env.kinds).filter(|(kind, _)| kind.seen).map(|(kind, things)| {
         let mut bins = vec![0.0; lidar::BINS];
-        lidar::pseudo(&robot, things.clone().map(|thing| env.where_is(thing)), &mut bins);
+        env.look(&robot, things.clone(), &mut bins);
         Lidar { kind: kind.name.to_owned(), at: [x, y], angle, bins }
     });
     Frame { shapes, lidars: lidars.collect() }

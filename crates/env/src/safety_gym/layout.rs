@@ -12,16 +12,61 @@ const GOAL_TRIES: usize = 10_000;
 /// Place in a layout: position on the floor in metres.
 pub type Place = [f64; 2];
 
-/// Rules of a layout: things are placed one after the other in the square, each away from those before.
-#[derive(Clone, Debug)]
+/// Where a thing may be placed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Area {
+    /// Anywhere in the task's square.
+    Anywhere,
+    /// In this rectangle, given by its lowest and its highest corner.
+    Within([Place; 2]),
+    /// Here, within a nanometre: such a place is drawn like all others.
+    Near(Place),
+    /// Here. Nothing is drawn, and nothing keeps away from it.
+    Exactly(Place),
+}
+
+/// Half the side of the square in which [`Area::Near`] draws.
+const NEAR: f64 = 1e-9;
+
+/// Rules of a layout: things are placed one after the other, each away from those before.
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// Half side of the square.
-    pub extent: f64,
-    /// Keepout radius of each thing.
-    pub keepout: Vec<f64>,
+    things: Vec<Rule>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    /// Keepout radius.
+    keepout: f64,
+    /// Lowest and highest place of the centre; none for a thing that is not drawn.
+    bounds: Option<[Place; 2]>,
+    place: Place,
 }
 
 impl Rules {
+    /// The next thing: in `area`, wholly inside if that has an extent, or in the square of half side `extent`.
+    pub fn push(&mut self, area: Area, extent: f64, keepout: f64) {
+        let shrunk = |[low, high]: [Place; 2]| Some([low.map(|x| x + keepout), high.map(|x| x - keepout)]);
+        let around = |place: Place, half: f64| [place.map(|x| x - half), place.map(|x| x + half)];
+        let (bounds, place) = match area {
+            Area::Anywhere => (shrunk(around([0.0; 2], extent)), [0.0; 2]),
+            Area::Within(rectangle) => (shrunk(rectangle), [0.0; 2]),
+            Area::Near(place) => (shrunk(around(place, keepout + NEAR)), place),
+            Area::Exactly(place) => (None, place),
+        };
+        self.things.push(Rule { keepout, bounds, place });
+    }
+
+    /// Number of things.
+    pub fn len(&self) -> usize {
+        self.things.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.things.is_empty()
+    }
+
     /// Fill `layout` (`[things]`). `false` if none was found in all tries.
     pub fn sample(&self, random: &mut RandomState, layout: &mut [Place]) -> bool {
         (0..RESTARTS).any(|_| (0..layout.len()).all(|i| self.place(random, layout, i, 0..i, TRIES)))
@@ -41,11 +86,17 @@ impl Rules {
         others: std::ops::Range<usize>,
         tries: usize,
     ) -> bool {
-        let keepout = self.keepout[i];
-        let bound = self.extent - keepout;
+        let Rule { keepout, bounds, place } = self.things[i];
+        let Some([low, high]) = bounds else {
+            layout[i] = place;
+            return true;
+        };
         for _ in 0..tries {
-            let place = [random.uniform(-bound, bound), random.uniform(-bound, bound)];
-            let clear = |j: usize| distance(place, layout[j]) >= self.keepout[j] + keepout;
+            let place = [random.uniform(low[0], high[0]), random.uniform(low[1], high[1])];
+            let clear = |j: usize| {
+                let other = &self.things[j];
+                other.bounds.is_none() || distance(place, layout[j]) >= other.keepout + keepout
+            };
             if others.clone().filter(|&j| j != i).all(clear) {
                 layout[i] = place;
                 return true;
@@ -64,23 +115,40 @@ pub fn distance(a: Place, b: Place) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::safety_gym::task;
+    use crate::safety_gym::task::{self, Task};
+    use crate::safety_gym::{Generation, robots};
+
+    /// The rules of a task, as its environment has them.
+    fn rules(task: &Task) -> Rules {
+        let mut rules = Rules::default();
+        rules.push(task.start, task.extent, task.keepout);
+        for kind in &task.kinds {
+            kind.areas.iter().for_each(|area| rules.push(*area, task.extent, kind.keepout));
+        }
+        rules
+    }
 
     #[test]
     fn ten_thousand_layouts_keep_their_keepouts() {
-        for level in 0..3 {
-            let task = task::goal(level);
-            let kinds = task.kinds.iter().flat_map(|kind| kind.bodies.iter().map(|_| kind.keepout));
-            let rules = Rules { extent: task.extent, keepout: std::iter::once(0.4).chain(kinds).collect() };
-            let n = rules.keepout.len();
-            let mut layout = vec![[0.0; 2]; n];
+        let of = |level| {
+            let generation = Generation::SafetyGymnasium;
+            [
+                task::goal(generation, level),
+                task::button(generation, level),
+                task::push(generation, level, &robots::car(generation)),
+            ]
+        };
+        for task in (0..3).flat_map(of) {
+            let rules = rules(&task);
+            let mut layout = vec![[0.0; 2]; rules.len()];
             for seed in 0..10_000 {
                 let random = &mut RandomState::new(seed);
-                assert!(rules.sample(random, &mut layout) && rules.replace(random, &mut layout, 1));
-                for i in 0..n {
-                    assert!(layout[i].iter().all(|x| x.abs() <= task.extent - rules.keepout[i]));
+                assert!(rules.sample(random, &mut layout) && rules.replace(random, &mut layout, 1), "{}", task.name);
+                for i in 0..rules.len() {
+                    let keepout = rules.things[i].keepout;
+                    assert!(layout[i].iter().all(|x| x.abs() <= task.extent - keepout));
                     for j in 0..i {
-                        assert!(distance(layout[i], layout[j]) >= rules.keepout[i] + rules.keepout[j]);
+                        assert!(distance(layout[i], layout[j]) >= keepout + rules.things[j].keepout);
                     }
                 }
             }
@@ -89,11 +157,31 @@ mod tests {
 
     #[test]
     fn a_crowded_square_gives_up() {
-        let rules = Rules { extent: 1.0, keepout: vec![0.9, 0.9] };
+        let mut rules = Rules::default();
+        rules.push(Area::Anywhere, 1.0, 0.9);
+        rules.push(Area::Anywhere, 1.0, 0.9);
         let mut layout = [[0.0, 0.0]; 2];
         assert!(!rules.sample(&mut RandomState::new(0), &mut layout));
         layout = [[0.0, 0.0], [0.5, 0.5]];
         assert!(!rules.replace(&mut RandomState::new(0), &mut layout, 1));
         assert_eq!(layout[1], [0.5, 0.5]);
+    }
+
+    #[test]
+    fn fixed_places_are_drawn_only_where_the_reference_draws_them() {
+        let mut rules = Rules::default();
+        rules.push(Area::Near([1.125, 0.0]), 2.0, 0.0);
+        rules.push(Area::Exactly([0.0, 0.5]), 2.0, 0.0);
+        rules.push(Area::Within([[-0.2, 16.5], [0.2, 16.5]]), 2.0, 0.0);
+        let (mut layout, random) = ([[9.0; 2]; 3], &mut RandomState::new(0));
+        assert!(rules.sample(random, &mut layout));
+        assert!(layout[0] != [1.125, 0.0] && distance(layout[0], [1.125, 0.0]) < 2e-9);
+        assert_eq!((layout[1], layout[2][1]), ([0.0, 0.5], 16.5));
+        // Two things drew two numbers each.
+        let mut other = RandomState::new(0);
+        for _ in 0..4 {
+            other.unit();
+        }
+        assert_eq!(*random, other);
     }
 }

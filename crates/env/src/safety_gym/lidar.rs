@@ -4,9 +4,6 @@ use std::f64::consts::TAU;
 
 /// Directions.
 pub const BINS: usize = 16;
-/// Objects farther than this are not seen, in metres.
-const RANGE: f64 = 3.0;
-
 /// A position and orientation: a body's origin and its rotation matrix, row by row.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
@@ -16,11 +13,11 @@ pub struct Frame {
     pub axes: [f64; 9],
 }
 
-/// Write the closeness (0 = out of range, 1 = here) of `objects`, places on the floor, seen from `robot` into `bins`
+/// Write the closeness (0 = `sight` metres away or more, 1 = here) of `objects`, places on the floor, seen from `robot` into `bins`
 /// (`[BINS]`; bin `i` looks along `i` times 22.5 degrees from the robot's x axis).
 ///
 /// An object fills the bin that it is in; the neighbours get a share that grows as it nears them.
-pub fn pseudo(robot: &Frame, objects: impl Iterator<Item = [f64; 2]>, bins: &mut [f64]) {
+pub fn pseudo(robot: &Frame, objects: impl Iterator<Item = [f64; 2]>, sight: f64, bins: &mut [f64]) {
     bins.fill(0.0);
     for object in objects {
         // The object counts as lying at height 0, so a tilted robot's height enters.
@@ -28,7 +25,7 @@ pub fn pseudo(robot: &Frame, objects: impl Iterator<Item = [f64; 2]>, bins: &mut
         let along =
             |column: usize| v[0] * robot.axes[column] + v[1] * robot.axes[3 + column] + v[2] * robot.axes[6 + column];
         let (x, y) = (along(0), along(1));
-        let closeness = (RANGE - x.hypot(y)).max(0.0) / RANGE;
+        let closeness = (sight - x.hypot(y)).max(0.0) / sight;
         let width = TAU / BINS as f64;
         let angle = y.atan2(x).rem_euclid(TAU);
         let bin = (angle / width) as usize;
@@ -53,7 +50,7 @@ mod tests {
         let (sin, cos) = yaw.sin_cos();
         let robot = Frame { at: [0.0, 0.0, 0.1], axes: [cos, -sin, 0.0, sin, cos, 0.0, 0.0, 0.0, 1.0] };
         let mut bins = [f64::NAN; BINS];
-        pseudo(&robot, std::iter::once(object), &mut bins);
+        pseudo(&robot, std::iter::once(object), 3.0, &mut bins);
         bins
     }
 
@@ -96,7 +93,7 @@ mod tests {
         // Pitched by 90 degrees, the robot's x axis points down: an object at its feet is straight ahead.
         let robot = Frame { at: [0.0, 0.0, 0.3], axes: [0.0, 0.0, 1.0, 0.0, 1.0, 0.0, -1.0, 0.0, 0.0] };
         let mut bins = [0.0; BINS];
-        pseudo(&robot, std::iter::once([0.0, 0.0]), &mut bins);
+        pseudo(&robot, std::iter::once([0.0, 0.0]), 3.0, &mut bins);
         assert!(close(bins[0], 0.9));
     }
 }

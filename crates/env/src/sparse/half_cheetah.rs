@@ -9,7 +9,7 @@
 //! trajectories do not correspond. No recordings of the original are known.
 
 use crate::frame::Frame;
-use crate::locomotion::{self, Locomotion, half_cheetah};
+use crate::locomotion::{self, Locomotion, Pay, RUN, half_cheetah};
 use crate::{Env, Result, Spec, Step};
 use tony_mujoco::Library;
 use tony_random::Stream;
@@ -24,7 +24,7 @@ const TASK: locomotion::Task = locomotion::Task {
     name: "SparseHalfCheetah-v0",
     summary: "a two-legged plane animal runs; only being five metres ahead pays",
     frame_skip: 1,
-    ctrl_cost: 0.0,
+    pay: Pay::Forward(RUN),
     ..half_cheetah::TASK
 };
 

@@ -1,11 +1,12 @@
 //! Car: two driven wheels and a ball that rolls freely; its front looks along -y.
 
-use super::{Reading, Robot, geom, motor};
+use super::{Generation, Reading, Robot, common_sensors, geom, motor};
 use crate::mjcf::Element;
 use std::f64::consts::FRAC_PI_2;
 
 /// The Car robot. Actions drive the left and the right wheel.
-pub fn car() -> Robot {
+pub fn car(generation: Generation) -> Robot {
+    let root = generation.root();
     let wheel = |name, x, [from, to]: [f64; 2]| {
         let axle = [1.0, 0.0, 0.0];
         Element::new("body").text("name", name).nums("pos", &[x, 0.1, -0.05]).children([
@@ -29,8 +30,8 @@ pub fn car() -> Robot {
         density: 5.0,
         front: -FRAC_PI_2,
         body: vec![
-            Element::new("freejoint").text("name", "agent"),
-            geom("agent", "box", [0.0; 3], &[0.1, 0.1, 0.05]),
+            Element::new("freejoint").text("name", root),
+            geom(root, "box", [0.0; 3], &[0.1, 0.1, 0.05]),
             geom("back_bumper", "box", [0.0, 0.15, 0.0], &[0.1, 0.01, 0.05]),
             geom("back_connector", "box", [0.0, 0.125, 0.0], &[0.01, 0.025, 0.03]),
             geom("front_bumper", "box", [0.0, -0.165, 0.0], &[0.05, 0.01, 0.05]),
@@ -41,8 +42,15 @@ pub fn car() -> Robot {
         ],
         // Both saturate at a fiftieth of the range: the controls are nearly bang-bang.
         actuators: ["left", "right"].map(|name| motor(name, ("jointinparent", name), 1.0, 0.02)).into(),
-        control: [-1.0, 1.0],
-        sensors: vec![sensor("ballquat", "ballquat_rear"), sensor("ballangvel", "ballangvel_rear")],
-        observed: &[("ballangvel_rear", Reading::Raw), ("ballquat_rear", Reading::Rotation)],
+        control: vec![[-1.0, 1.0]; 2],
+        sensors: [sensor("ballquat", "ballquat_rear"), sensor("ballangvel", "ballangvel_rear")]
+            .into_iter()
+            .chain(common_sensors(root))
+            .collect(),
+        observed: [("ballangvel_rear", Reading::Raw), ("ballquat_rear", Reading::Rotation)]
+            .map(|(name, reading)| (name.to_owned(), reading))
+            .into(),
+        pushes: (0.125, 0.0005),
+        ..Robot::default()
     }
 }

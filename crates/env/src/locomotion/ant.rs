@@ -1,0 +1,113 @@
+//! `Ant-v5`: a four-legged robot that is to walk.
+//!
+//! Schulman et al., *High-dimensional continuous control using generalized advantage estimation* (2015), in Gymnasium's version: eight
+//! actuated hinges, 50 ms a step. Reward: velocity along x, plus 1 while healthy, minus 0.5 of the squared action, minus 0.0005 of the
+//! squared external forces, each clipped to 1. Healthy: the torso between 0.2 and 1 m high. Observed besides positions and velocities:
+//! the clipped external forces on all bodies.
+
+use super::{Contact, Forward, Part, Pay, RUN, Start, Task};
+use crate::mjcf::Element;
+use tony_mujoco::Simulation;
+
+/// The task.
+pub const TASK: Task = Task {
+    name: "Ant-v5",
+    summary: "a four-legged robot walks and does not fall",
+    model,
+    frame_skip: 5,
+    max_steps: 1000,
+    observed: &[Part::Positions(2), Part::Velocities(f64::INFINITY), Part::ContactForces(1, 1.0)],
+    whereabouts,
+    pay: Pay::Forward(Forward {
+        alive: 1.0,
+        healthy: Some(healthy),
+        control: 0.5,
+        contact: Contact::Clipped(5e-4, 1.0),
+        ..RUN
+    }),
+    lags: true,
+    start: Start::Noise { scale: 0.1, normal: true },
+    speed_limit: None,
+    from_above: true,
+};
+
+fn healthy(qpos: &[f64], qvel: &[f64]) -> bool {
+    qpos[2] >= 0.2 && qpos[2] <= 1.0 && qpos.iter().chain(qvel).all(|x| x.is_finite())
+}
+
+/// The torso's place.
+fn whereabouts(simulation: &Simulation) -> [f64; 2] {
+    [simulation.xpos()[3], simulation.xpos()[4]]
+}
+
+/// A leg: names of its bodies and geoms, where it points, whether its ankle bends to positive angles.
+const LEGS: [([&str; 2], [&str; 2], [f64; 2], bool); 4] = [
+    (["front_left_leg", "aux_1"], ["left_leg_geom", "left_ankle_geom"], [1.0, 1.0], true),
+    (["front_right_leg", "aux_2"], ["right_leg_geom", "right_ankle_geom"], [-1.0, 1.0], false),
+    (["back_leg", "aux_3"], ["back_leg_geom", "third_ankle_geom"], [-1.0, -1.0], false),
+    (["right_back_leg", "aux_4"], ["rightback_leg_geom", "fourth_ankle_geom"], [1.0, -1.0], true),
+];
+
+/// Lengths of a leg's first two parts along each axis, in metres; the last is twice as long.
+const PART: f64 = 0.2;
+
+fn model() -> Element {
+    let geoms = Element::new("geom")
+        .num("conaffinity", 0.0)
+        .num("condim", 3.0)
+        .num("density", 5.0)
+        .nums("friction", &[1.0, 0.5, 0.5])
+        .num("margin", 0.01);
+    let joints = Element::new("joint").text("limited", "true").num("armature", 1.0).num("damping", 1.0);
+    let motors = Element::new("motor").text("ctrllimited", "true").nums("ctrlrange", &[-1.0, 1.0]).num("gear", 150.0);
+    let floor = Element::new("geom")
+        .text("name", "floor")
+        .text("type", "plane")
+        .nums("size", &[40.0, 40.0, 40.0])
+        .num("conaffinity", 1.0);
+    let free = Element::new("joint")
+        .text("name", "root")
+        .text("type", "free")
+        .text("limited", "false")
+        .num("armature", 0.0)
+        .num("damping", 0.0)
+        .num("margin", 0.01);
+    let torso = Element::new("geom").text("name", "torso_geom").text("type", "sphere").num("size", 0.25);
+    let body = Element::new("body").text("name", "torso").nums("pos", &[0.0, 0.0, 0.75]);
+    let body = body.children([free, torso]).children((0..LEGS.len()).map(leg));
+    let motor = |leg: usize| ["hip", "ankle"].map(|part| Element::new("motor").text("joint", &format!("{part}_{leg}")));
+    Element::new("mujoco")
+        .text("model", "ant")
+        .child(Element::new("compiler").text("angle", "degree").text("inertiafromgeom", "true"))
+        .child(Element::new("option").num("timestep", 0.01).text("integrator", "RK4"))
+        .child(Element::new("default").child(geoms).child(joints).child(motors))
+        .child(Element::new("worldbody").child(floor).child(body))
+        .child(Element::new("actuator").children([4, 1, 2, 3].into_iter().flat_map(motor)))
+}
+
+fn leg(number: usize) -> Element {
+    let (bodies, geoms, [x, y], up) = LEGS[number];
+    let number = number + 1;
+    let to = |length: f64| [x * length, y * length, 0.0];
+    let bone = |name: &str, length: f64| {
+        Element::new("geom")
+            .text("name", name)
+            .text("type", "capsule")
+            .nums("fromto", &[[0.0; 3], to(length)].concat())
+            .num("size", 0.08)
+    };
+    let joint = |name: &str, axis: [f64; 3], range: [f64; 2]| {
+        let name = format!("{name}_{number}");
+        Element::new("joint").text("name", &name).text("type", "hinge").nums("axis", &axis).nums("range", &range)
+    };
+    let range = if up { [30.0, 70.0] } else { [-70.0, -30.0] };
+    let foot = Element::new("body")
+        .nums("pos", &to(PART))
+        .children([joint("ankle", [-x * y, 1.0, 0.0], range), bone(geoms[1], 2.0 * PART)]);
+    let hip = Element::new("body").text("name", bodies[1]).nums("pos", &to(PART)).children([
+        joint("hip", [0.0, 0.0, 1.0], [-30.0, 30.0]),
+        bone(geoms[0], PART),
+        foot,
+    ]);
+    Element::new("body").text("name", bodies[0]).children([bone(&format!("aux_{number}_geom"), PART), hip])
+}
