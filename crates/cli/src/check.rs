@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
+use tony_env::check::ACTIONS;
 use tony_env::golden;
 
 use crate::failure::{Code, Failure, Result};
@@ -23,6 +24,9 @@ use crate::{Common, console, world};
 pub struct Args {
     /// The environment [default: all].
     env: Option<String>,
+    /// Random and adversarial actions that the last law takes [default: 100000; of all environments 1000].
+    #[arg(long, value_name = "N", conflicts_with = "golden")]
+    actions: Option<usize>,
     /// Recorded trajectories to compare with: files, or folders of them.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     golden: Vec<PathBuf>,
@@ -46,7 +50,8 @@ struct All<R> {
 fn check_laws(args: &Args, common: Common) -> Result<bool> {
     let check = |listing: &tony_env::Listing| -> Result<tony_env::check::Report> {
         let context = world::context(listing, common.offline)?;
-        Ok(tony_env::check::laws(tony_env::make(listing.name, &context)?.as_mut(), listing.random))
+        let actions = args.actions.unwrap_or(if args.env.is_some() { ACTIONS } else { 1000 });
+        Ok(tony_env::check::laws(tony_env::make(listing.name, &context)?.as_mut(), listing.random, actions))
     };
     if let Some(env) = &args.env {
         let report = check(tony_env::find(env)?)?;

@@ -118,8 +118,8 @@ impl Algorithm {
 
     /// Whether what it trains on `env` can be watched there: a language model says something, which is read and not watched.
     pub fn can_be_watched(self, env: &str) -> bool {
-        let text = std::path::Path::new(env).extension().is_some_and(|extension| extension == "toml");
-        self.is_agent() && !text
+        let file = std::path::Path::new(env).extension().is_some_and(|extension| extension == "toml");
+        self.is_agent() && (!file || tony_env::is_world(env))
     }
 
     /// What was typed, as one plan.

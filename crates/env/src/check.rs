@@ -39,8 +39,12 @@ const WATCHED: usize = 200;
 /// Steps compared after a state was restored.
 const RESTORED: usize = 30;
 
+/// Actions of the law `any-action` where one environment is looked at by itself.
+pub const ACTIONS: usize = 100_000;
+
 /// Run `env` and see whether it keeps the laws. `random`: do its episodes differ with the seed? ([`crate::Listing::random`])
-pub fn laws(env: &mut dyn Env, random: bool) -> Report {
+/// `actions`: how many the law `any-action` takes.
+pub fn laws(env: &mut dyn Env, random: bool, actions: usize) -> Report {
     let name = env.spec().name.clone();
     let mut subject = Subject { spec: env.spec().clone(), env, random };
     let laws = [
@@ -54,6 +58,7 @@ pub fn laws(env: &mut dyn Env, random: bool) -> Report {
         ("time-limit", subject.time_limit()),
         ("outside-the-box", subject.outside_the_box()),
         ("bad-action", subject.bad_action()),
+        ("any-action", subject.any_action(actions)),
     ];
     let laws: Vec<Law> = laws
         .into_iter()
@@ -365,6 +370,66 @@ impl Subject<'_> {
                 }
                 Ok(format!("only 0 to {} are taken", n - 1))
             }
+        }
+    }
+
+    /// Whatever is done, what comes back is finite: random actions, bounds held and bounds in turns, actions far outside, and actions
+    /// that are none in between.
+    fn any_action(&mut self, actions: usize) -> Verdict {
+        const HELD: usize = 25;
+        let (mut stream, mut episodes, mut seen) = (Stream::new(8, "check", 0), 0, 0);
+        let mut held = Vec::new();
+        while seen < actions {
+            self.reset(episodes)?;
+            episodes += 1;
+            for t in 0..actions - seen {
+                if t % HELD == 0 {
+                    held = self.corner(&mut stream);
+                }
+                let action = match stream.below(8) {
+                    0 => self.corner(&mut stream),
+                    1 => self.outside(&mut stream),
+                    2 | 3 => self.draw(&mut stream),
+                    4 => {
+                        let mut broken = self.draw(&mut stream);
+                        let at = stream.below(broken.len());
+                        broken[at] = [f64::NAN, f64::INFINITY, -f64::INFINITY][stream.below(3)];
+                        if self.try_step(&broken).is_ok() {
+                            return Err(format!("seed {}, step {t}: it takes the action {broken:?}", episodes - 1));
+                        }
+                        held.clone()
+                    }
+                    _ => held.clone(),
+                };
+                let moment = self.step(&action).map_err(|said| format!("seed {}, step {t}: {said}", episodes - 1))?;
+                seen += 1;
+                let finite = |row: &[f64]| row.iter().all(|x| x.is_finite());
+                if !finite(&moment.obs) || !finite(&moment.costs) || !moment.step.reward.is_finite() {
+                    return Err(format!("seed {}, step {t}: what {action:?} gives is not finite", episodes - 1));
+                }
+                if moment.over() {
+                    break;
+                }
+            }
+        }
+        Ok(format!("{seen} actions in {episodes} episodes, all answers finite"))
+    }
+
+    /// Every number at one of its bounds; of discrete actions the first or the last.
+    fn corner(&self, stream: &mut Stream) -> Vec<f64> {
+        match &self.spec.action {
+            Space::Box { low, high } => {
+                low.iter().zip(high).map(|(low, high)| if stream.below(2) == 0 { *low } else { *high }).collect()
+            }
+            Space::Discrete { n } => vec![if stream.below(2) == 0 { 0.0 } else { (n - 1) as f64 }],
+        }
+    }
+
+    /// A corner, a million times as far; of discrete actions any.
+    fn outside(&self, stream: &mut Stream) -> Vec<f64> {
+        match self.spec.action {
+            Space::Box { .. } => self.corner(stream).into_iter().map(|x| 1e6 * x).collect(),
+            Space::Discrete { .. } => self.draw(stream),
         }
     }
 

@@ -25,6 +25,7 @@ mod state;
 mod testing;
 
 pub use registry::{Context, Listing, find, list, make};
+pub use safety_gym::world::is_world;
 
 use frame::Frame;
 use space::Space;
@@ -101,12 +102,29 @@ pub enum Error {
         source: tony_mujoco::Error,
     },
     /// No layout was found that keeps all things apart.
-    #[error("{env}, seed {seed}: no layout keeps all things apart")]
+    #[error(
+        "{env}, seed {seed}: no room for `{thing}`, in {tries} tries in each of {layouts} layouts\na larger extent, fewer objects or \
+         smaller keepouts leave more"
+    )]
     NoRoom {
         /// Environment's name.
         env: String,
         /// Seed of the episode.
         seed: u64,
+        /// What could not be placed.
+        thing: String,
+        /// Tries for it in each layout.
+        tries: usize,
+        /// Layouts that were begun.
+        layouts: usize,
+    },
+    /// The file of a world cannot be used.
+    #[error("{} is no world: {reason}", file.display())]
+    BadWorld {
+        /// The file.
+        file: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A saved state does not belong to this environment or is damaged.
     #[error("the saved state of {env} cannot be used: {reason}")]

@@ -7,6 +7,7 @@ use crate::locomotion::{
     reacher, speed, swimmer, walker2d,
 };
 use crate::probe::{self, Probe};
+use crate::safety_gym::world::{self, is_world};
 use crate::safety_gym::{SafetyGym, suite};
 use crate::sparse::{CartpoleSwingup, NoisyTv, SparseHalfCheetah, SparseMountainCar};
 use crate::{Env, Error, Result};
@@ -59,6 +60,8 @@ pub(crate) enum Task {
     PointGather,
     Locomotion(&'static locomotion::Task),
     SafetyGym(suite::Entry),
+    /// Its name is its file.
+    World,
     Sparse(fn(&Context) -> Result<Box<dyn Env>>),
     Probe(&'static probe::Task),
 }
@@ -75,16 +78,35 @@ pub fn list() -> &'static [Listing] {
     &LIST
 }
 
-/// The environment of this name; the version suffix may be left out.
+/// The environment of this name; the version suffix may be left out. The path of a [`world`]'s file is a name too.
 pub fn find(name: &str) -> Result<&'static Listing> {
+    if is_world(name) {
+        return find_world(name);
+    }
     let same = |listing: &&Listing| name == listing.name || name == without_version(listing.name);
     LIST.iter().find(same).ok_or_else(|| Error::UnknownName { name: name.to_owned(), nearest: nearest(name) })
+}
+
+/// The world of this file, as it is now.
+fn find_world(name: &str) -> Result<&'static Listing> {
+    let (robot, _) = world::read(Path::new(name))?;
+    let listing = Listing {
+        name: name.to_owned().leak(),
+        family: "world",
+        summary: "a world of your own",
+        needs_mujoco: true,
+        needs_meshes: !robot.assets.is_empty(),
+        random: true,
+        task: Task::World,
+    };
+    // A program looks up a handful of worlds in its life.
+    Ok(Box::leak(Box::new(listing)))
 }
 
 /// Make the environment of this name.
 pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
     let listing = find(name)?;
-    Ok(match listing.task {
+    Ok(match &listing.task {
         Task::ClosedForm(make) => make(),
         Task::OptionPoint => Box::new(OptionPoint::new()),
         Task::PointCircle => Box::new(PointCircle::new()),
@@ -93,6 +115,10 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
         Task::SafetyGym(entry) => {
             let (robot, task) = entry.build();
             Box::new(SafetyGym::new(robot, task, context)?)
+        }
+        Task::World => {
+            let (robot, task) = world::read(Path::new(listing.name))?;
+            Box::new(SafetyGym::named(listing.name.to_owned(), robot, task, context)?)
         }
         Task::Sparse(make) => make(context)?,
         Task::Probe(task) => Box::new(Probe::new(task)),

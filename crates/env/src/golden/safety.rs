@@ -10,7 +10,7 @@
 use super::{EXACT, Measured, PARTED, Recording, Worst, compare_model};
 use crate::safety_gym::layout::{Area, Place};
 use crate::safety_gym::model::{DRAWN, Pose};
-use crate::safety_gym::task::{BUTTON_DELAY, Objective};
+use crate::safety_gym::task::{BUTTON_DELAY, Objective, Role};
 use crate::safety_gym::{Aim, FRAME_SKIP, Generation, SafetyGym, Start};
 use crate::space::Space;
 use crate::{Env, Error, Result, Step};
@@ -222,7 +222,8 @@ impl Recorded {
             Some(name) => return Err(format!("reset.layout has no `{name}`")),
             None => {}
         }
-        let buttons = env.task().kinds.iter().find(|kind| kind.name == "buttons").map_or(0, |kind| kind.bodies.len());
+        let buttons =
+            env.task().kinds.iter().find(|kind| kind.role == Role::Buttons).map_or(0, |kind| kind.bodies.len());
         let mut pressed = self.events.iter().map(|event| event.goal_button).chain([self.reset.goal_button]).flatten();
         match pressed.find(|button| *button >= buttons) {
             Some(button) => Err(format!("its goal is button {button}, and there are {buttons}")),

@@ -197,8 +197,8 @@ pub enum Start {
         /// Is the velocities' noise normal?
         normal: bool,
     },
-    /// As the task says: positions and velocities, at first the default ones.
-    Own(fn(&mut Generator, &mut [f64], &mut [f64])),
+    /// As the task says.
+    Own(fn(&mut Generator, &mut Simulation)),
 }
 
 /// A running task.
@@ -322,12 +322,7 @@ impl Env for Locomotion {
                     *v += if normal { scale * random.normal(&self.ziggurat) } else { random.uniform(-scale, scale) };
                 }
             }
-            Start::Own(draw) => {
-                let (mut qpos, mut qvel) = (self.simulation.qpos().to_vec(), self.simulation.qvel().to_vec());
-                draw(&mut random, &mut qpos, &mut qvel);
-                self.simulation.qpos_mut().copy_from_slice(&qpos);
-                self.simulation.qvel_mut().copy_from_slice(&qvel);
-            }
+            Start::Own(draw) => draw(&mut random, &mut self.simulation),
         }
         self.settle(obs)
     }

@@ -47,14 +47,15 @@ fn near(moment: &Moment<'_>) -> Paid {
     Paid { reward, terminated: false }
 }
 
-fn start(random: &mut Generator, qpos: &mut [f64], qvel: &mut [f64]) {
+fn start(random: &mut Generator, simulation: &mut Simulation) {
     loop {
         let object = [random.uniform(-0.3, 0.0), random.uniform(-0.2, 0.2)];
         if object.iter().map(|x| x * x).sum::<f64>().sqrt() > 0.17 {
-            qpos[HINGES..].copy_from_slice(&[object[0], object[1], 0.0, 0.0]);
+            simulation.qpos_mut()[HINGES..].copy_from_slice(&[object[0], object[1], 0.0, 0.0]);
             break;
         }
     }
+    let qvel = simulation.qvel_mut();
     qvel.iter_mut().for_each(|v| *v += random.uniform(-0.005, 0.005));
     qvel[HINGES..].fill(0.0);
 }

@@ -53,7 +53,8 @@ fn near(moment: &Moment<'_>) -> Paid {
     Paid { reward: -distance - moment.effort(), terminated: false }
 }
 
-fn start(random: &mut Generator, qpos: &mut [f64], qvel: &mut [f64]) {
+fn start(random: &mut Generator, simulation: &mut Simulation) {
+    let qpos = simulation.qpos_mut();
     qpos.iter_mut().for_each(|x| *x += random.uniform(-0.1, 0.1));
     loop {
         let target = [random.uniform(-0.2, 0.2), random.uniform(-0.2, 0.2)];
@@ -62,6 +63,7 @@ fn start(random: &mut Generator, qpos: &mut [f64], qvel: &mut [f64]) {
             break;
         }
     }
+    let qvel = simulation.qvel_mut();
     qvel.iter_mut().for_each(|v| *v += random.uniform(-0.005, 0.005));
     qvel[2..].fill(0.0);
 }

@@ -3,9 +3,9 @@
 use crate::numpy::RandomState;
 
 /// Draws for one object before the whole layout starts again.
-const TRIES: usize = 100;
+pub(super) const TRIES: usize = 100;
 /// Layouts started before giving up.
-const RESTARTS: usize = 10_000;
+pub(super) const RESTARTS: usize = 10_000;
 /// Draws for a new goal before giving up.
 const GOAL_TRIES: usize = 10_000;
 
@@ -67,9 +67,16 @@ impl Rules {
         self.things.is_empty()
     }
 
-    /// Fill `layout` (`[things]`). `false` if none was found in all tries.
-    pub fn sample(&self, random: &mut RandomState, layout: &mut [Place]) -> bool {
-        (0..RESTARTS).any(|_| (0..layout.len()).all(|i| self.place(random, layout, i, 0..i, TRIES)))
+    /// Fill `layout` (`[things]`). If none is found in all tries: the thing that was hardest to place, which is the last that was come to.
+    pub fn sample(&self, random: &mut RandomState, layout: &mut [Place]) -> Result<(), usize> {
+        let mut hardest = 0;
+        for _ in 0..RESTARTS {
+            match (0..layout.len()).find(|i| !self.place(random, layout, *i, 0..*i, TRIES)) {
+                None => return Ok(()),
+                Some(thing) => hardest = hardest.max(thing),
+            }
+        }
+        Err(hardest)
     }
 
     /// Find a new place for thing `i` among all others. `false`, with the old place kept, if none was found.
@@ -143,7 +150,8 @@ mod tests {
             let mut layout = vec![[0.0; 2]; rules.len()];
             for seed in 0..10_000 {
                 let random = &mut RandomState::new(seed);
-                assert!(rules.sample(random, &mut layout) && rules.replace(random, &mut layout, 1), "{}", task.name);
+                assert_eq!(rules.sample(random, &mut layout), Ok(()), "{}", task.name);
+                assert!(rules.replace(random, &mut layout, 1), "{}", task.name);
                 for i in 0..rules.len() {
                     let keepout = rules.things[i].keepout;
                     assert!(layout[i].iter().all(|x| x.abs() <= task.extent - keepout));
@@ -161,7 +169,7 @@ mod tests {
         rules.push(Area::Anywhere, 1.0, 0.9);
         rules.push(Area::Anywhere, 1.0, 0.9);
         let mut layout = [[0.0, 0.0]; 2];
-        assert!(!rules.sample(&mut RandomState::new(0), &mut layout));
+        assert_eq!(rules.sample(&mut RandomState::new(0), &mut layout), Err(1));
         layout = [[0.0, 0.0], [0.5, 0.5]];
         assert!(!rules.replace(&mut RandomState::new(0), &mut layout, 1));
         assert_eq!(layout[1], [0.5, 0.5]);
@@ -174,7 +182,7 @@ mod tests {
         rules.push(Area::Exactly([0.0, 0.5]), 2.0, 0.0);
         rules.push(Area::Within([[-0.2, 16.5], [0.2, 16.5]]), 2.0, 0.0);
         let (mut layout, random) = ([[9.0; 2]; 3], &mut RandomState::new(0));
-        assert!(rules.sample(random, &mut layout));
+        assert_eq!(rules.sample(random, &mut layout), Ok(()));
         assert!(layout[0] != [1.125, 0.0] && distance(layout[0], [1.125, 0.0]) < 2e-9);
         assert_eq!((layout[1], layout[2][1]), ([0.0, 0.5], 16.5));
         // Two things drew two numbers each.

@@ -17,6 +17,7 @@ pub mod suite;
 pub mod task;
 #[cfg(test)]
 mod tests;
+pub mod world;
 
 use crate::frame::Frame;
 use crate::numpy::RandomState;
@@ -29,7 +30,7 @@ use robots::{OF_SITE, Reading, Robot};
 use std::f64::consts::TAU;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use task::{Charge, Motion, Objective, Task};
+use task::{Charge, Motion, Objective, Role, Task};
 use tony_mujoco::{Kind, Model, Simulation};
 
 /// Physics steps in an environment step.
@@ -198,7 +199,11 @@ pub(crate) enum Aim {
 impl SafetyGym {
     /// Compile the model of `robot` in `task`. [`Env::reset`] comes before the first step.
     pub fn new(robot: Robot, task: Task, context: &Context) -> Result<Self> {
-        let name = task.generation.env(robot.name, &task.name);
+        Self::named(task.generation.env(robot.name, &task.name), robot, task, context)
+    }
+
+    /// [`SafetyGym::new`] under another name.
+    pub(crate) fn named(name: String, robot: Robot, task: Task, context: &Context) -> Result<Self> {
         let library = context.library(&name)?;
         let meshes = (!robot.assets.is_empty()).then(|| context.meshes(&name)).transpose()?;
         let mut rules = Rules::default();
@@ -214,7 +219,7 @@ impl SafetyGym {
         let model = Model::from_xml(library, &xml).map_err(failed)?;
         let things = things(&model, &robot, &task).map_err(failed)?;
         let parts = parts(&model, &robot, &task, &kinds).map_err(failed)?;
-        let mut costs: Vec<String> = task.kinds.iter().flat_map(|kind| kind.charge.channels(kind.name)).collect();
+        let mut costs: Vec<String> = task.kinds.iter().flat_map(|kind| kind.charge.channels(&kind.name)).collect();
         costs.push("cost".to_owned());
         let spec = Spec {
             obs_dim: parts.iter().map(|part| part.what.len()).sum(),
@@ -292,7 +297,7 @@ impl SafetyGym {
     pub(crate) fn started(&self) -> Start {
         let aim = match (self.aim, self.task.objective) {
             (None, _) => Aim::Nothing,
-            (Some(button), Objective::Button) => Aim::Button(button - self.kind("buttons").start),
+            (Some(button), Objective::Button) => Aim::Button(button - self.of(Role::Buttons).start),
             (Some(goal), _) => Aim::Goal(self.layout[goal]),
         };
         Start { poses: self.start.clone(), joints: self.start_joints.clone(), aim }
@@ -344,17 +349,17 @@ impl SafetyGym {
     fn set_aim(&mut self, aim: Aim) {
         match aim {
             Aim::Nothing => self.aim = None,
-            Aim::Button(number) => self.aim = Some(self.kind("buttons").start + number),
+            Aim::Button(number) => self.aim = Some(self.of(Role::Buttons).start + number),
             Aim::Goal(place) => {
-                let goal = self.kind("goal").start;
+                let goal = self.of(Role::Goal).start;
                 (self.aim, self.layout[goal]) = (Some(goal), place);
             }
         }
     }
 
-    /// Things of the kind of this name; none if there is no such kind.
-    fn kind(&self, name: &str) -> Range<usize> {
-        let kind = self.task.kinds.iter().position(|kind| kind.name == name);
+    /// Things that have this role; none if there is no such kind.
+    fn of(&self, role: Role) -> Range<usize> {
+        let kind = self.task.kinds.iter().position(|kind| kind.role == role);
         kind.map_or(0..0, |kind| self.kinds[kind].clone())
     }
 
@@ -425,7 +430,7 @@ impl SafetyGym {
 
     /// Write the goal's place into the model.
     fn lay_goal(&mut self) {
-        let (Some(aim), goal) = (self.aim, self.kind("goal")) else { return };
+        let (Some(aim), goal) = (self.aim, self.of(Role::Goal)) else { return };
         for thing in goal {
             let body = self.things[thing].body;
             self.simulation.model_mut().body_pos_mut()[3 * body..][..2].copy_from_slice(&self.layout[aim]);
@@ -436,12 +441,12 @@ impl SafetyGym {
     fn draw_aim(&mut self) -> bool {
         match self.task.objective {
             Objective::Goal | Objective::Push => {
-                let goal = self.kind("goal").start;
+                let goal = self.of(Role::Goal).start;
                 self.aim = Some(goal);
                 self.rules.replace(&mut self.random, &mut self.layout, goal)
             }
             Objective::Button => {
-                let buttons = self.kind("buttons");
+                let buttons = self.of(Role::Buttons);
                 self.aim = Some(buttons.start + self.random.choice(buttons.len() as u32) as usize);
                 true
             }
@@ -491,8 +496,15 @@ impl SafetyGym {
         Error::Physics { env: self.spec.name.clone(), seed: self.seed, step: self.steps, source }
     }
 
-    fn no_room(&self) -> Error {
-        Error::NoRoom { env: self.spec.name.clone(), seed: self.seed }
+    fn no_room(&self, thing: usize) -> Error {
+        let thing = self.names().nth(thing).unwrap_or_default().to_owned();
+        Error::NoRoom {
+            env: self.spec.name.clone(),
+            seed: self.seed,
+            thing,
+            tries: layout::TRIES,
+            layouts: layout::RESTARTS,
+        }
     }
 
     /// Position of a thing at the last forward call.
@@ -534,7 +546,7 @@ impl SafetyGym {
 
     /// The box that is pushed.
     fn pushed(&self) -> usize {
-        self.kind("push_box").chain(self.kind("box")).next().unwrap_or(0)
+        self.of(Role::Box).start
     }
 
     /// The reward of the step that led here, and whether it reached the aim; the present lengths become the last ones.
@@ -635,9 +647,7 @@ impl Env for SafetyGym {
         self.timer = 0;
         self.simulation.set_context(format_args!("seed {seed}"));
         self.random = self.task.generation.random(seed);
-        if !self.rules.sample(&mut self.random, &mut self.layout) {
-            return Err(self.no_room());
-        }
+        self.rules.sample(&mut self.random, &mut self.layout).map_err(|thing| self.no_room(thing))?;
         for &thing in &self.turned {
             self.start[thing].yaw = self.random.uniform(0.0, TAU);
         }
@@ -646,7 +656,7 @@ impl Env for SafetyGym {
         }
         // The goal is drawn twice: its first place only keeps the others away.
         if !self.draw_aim() {
-            return Err(self.no_room());
+            return Err(self.no_room(self.of(Role::Goal).start));
         }
         if let Some(pose) = self.robot.pose {
             pose(&mut self.random, &mut self.start_joints);
@@ -845,7 +855,7 @@ fn parts(model: &Model, robot: &Robot, task: &Task, kinds: &[Range<usize>]) -> t
         parts.push(Part { name, what });
     }
     for (kind, things) in task.kinds.iter().zip(kinds).filter(|(kind, _)| kind.seen) {
-        let button = task.objective == Objective::Button && kind.name == "buttons";
+        let button = kind.role == Role::Buttons && task.objective == Objective::Button;
         let things = things.clone();
         let what = if button { Seen::Buttons(things) } else { Seen::Things(things) };
         parts.push(Part { name: format!("{}_lidar", kind.name), what });

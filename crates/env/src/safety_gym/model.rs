@@ -37,7 +37,7 @@ pub fn order_of_bodies(task: &Task) -> Vec<usize> {
     order.sort_by_key(|&i| {
         let kind = &task.kinds[i];
         match task.generation {
-            Generation::SafetyGym => SAFETY_GYM.iter().position(|name| *name == kind.name).unwrap_or(SAFETY_GYM.len()),
+            Generation::SafetyGym => SAFETY_GYM.iter().position(|name| kind.name == *name).unwrap_or(SAFETY_GYM.len()),
             Generation::SafetyGymnasium => match kind.motion {
                 Motion::Free => 0,
                 Motion::Circling { .. } => 1,

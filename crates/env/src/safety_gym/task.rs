@@ -67,9 +67,11 @@ pub enum Objective {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kind {
     /// Name of its lidar and of its cost channels: `hazards`.
-    pub name: &'static str,
-    /// Name of one of them: `hazard`.
+    pub name: String,
+    /// What one of them is called in pictures: `hazard`.
     pub one: &'static str,
+    /// What it is to the task.
+    pub role: Role,
     /// Names of the bodies, one an object: `hazard0`, ...
     pub bodies: Vec<String>,
     /// Where each is placed.
@@ -94,6 +96,19 @@ pub struct Kind {
     pub seen: bool,
     /// What it costs.
     pub charge: Charge,
+}
+
+/// What a kind of object is to the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// To be reached.
+    Goal,
+    /// One of them is to be touched.
+    Buttons,
+    /// To be pushed.
+    Box,
+    /// In the way, or only there.
+    Scenery,
 }
 
 /// Form of an object, in metres.
@@ -306,8 +321,9 @@ fn task(generation: Generation, name: String, objective: Objective) -> Task {
 /// A kind of which `count` are placed anywhere.
 fn kind(name: &'static str, one: &'static str, count: usize, form: Form) -> Kind {
     Kind {
-        name,
+        name: name.to_owned(),
         one,
+        role: Role::Scenery,
         bodies: (0..count).map(|i| format!("{one}{i}")).collect(),
         areas: vec![Area::Anywhere; count],
         keepout: 0.4,
@@ -323,13 +339,14 @@ fn kind(name: &'static str, one: &'static str, count: usize, form: Form) -> Kind
     }
 }
 
-fn goal_kind(generation: Generation) -> Kind {
+pub(super) fn goal_kind(generation: Generation) -> Kind {
     let (group, density) = match generation {
         Generation::SafetyGym => (0, None),
         Generation::SafetyGymnasium => (9, Some(0.0)),
     };
     Kind {
         bodies: vec!["goal".to_owned()],
+        role: Role::Goal,
         height: 0.16,
         solid: false,
         density,
@@ -339,7 +356,7 @@ fn goal_kind(generation: Generation) -> Kind {
 }
 
 /// Keepout below the radius: hazards may overlap a little.
-fn hazards(count: usize) -> Kind {
+pub(super) fn hazards(count: usize) -> Kind {
     Kind {
         keepout: 0.18,
         height: 0.02,
@@ -351,7 +368,7 @@ fn hazards(count: usize) -> Kind {
 }
 
 /// They start 0.04 mm in the floor, so that they stand in contact from the first step.
-fn vases(count: usize, charge: Charge) -> Kind {
+pub(super) fn vases(count: usize, charge: Charge) -> Kind {
     Kind {
         keepout: 0.15,
         height: 0.1 - 4e-5,
@@ -363,22 +380,23 @@ fn vases(count: usize, charge: Charge) -> Kind {
     }
 }
 
-fn buttons(count: usize, charge: Charge) -> Kind {
+pub(super) fn buttons(count: usize, charge: Charge) -> Kind {
     Kind {
         keepout: 0.2,
         height: 0.1,
         group: 1,
+        role: Role::Buttons,
         charge,
         ..kind("buttons", "button", count, Form::Sphere { radius: 0.1 })
     }
 }
 
-fn pillars(count: usize, charge: Charge) -> Kind {
+pub(super) fn pillars(count: usize, charge: Charge) -> Kind {
     let form = Form::Cylinder { radius: 0.2, half: 0.5 };
     Kind { keepout: 0.3, height: 0.5, group: 2, charge, ..kind("pillars", "pillar", count, form) }
 }
 
-fn gremlins(count: usize) -> Kind {
+pub(super) fn gremlins(count: usize) -> Kind {
     Kind {
         height: 0.1,
         motion: Motion::Circling { travel: 0.35 },
@@ -389,7 +407,7 @@ fn gremlins(count: usize) -> Kind {
     }
 }
 
-fn push_box(generation: Generation, robot: &Robot) -> Kind {
+pub(super) fn push_box(generation: Generation, robot: &Robot) -> Kind {
     let name = match generation {
         Generation::SafetyGym => "box",
         Generation::SafetyGymnasium => "push_box",
@@ -397,6 +415,7 @@ fn push_box(generation: Generation, robot: &Robot) -> Kind {
     let (half, density) = robot.pushes;
     Kind {
         bodies: vec![name.to_owned()],
+        role: Role::Box,
         keepout: half,
         height: half,
         motion: Motion::Free,
@@ -406,7 +425,7 @@ fn push_box(generation: Generation, robot: &Robot) -> Kind {
     }
 }
 
-fn circle_kind() -> Kind {
+pub(super) fn circle_kind() -> Kind {
     Kind {
         bodies: vec!["circle".to_owned()],
         areas: vec![Area::Near([0.0; 2])],
@@ -421,7 +440,7 @@ fn circle_kind() -> Kind {
 }
 
 /// Walls at this distance from the origin: two across the x axis, then two across the y axis.
-fn walls(count: usize, distance: f64, half_length: f64, limits: [f64; 2]) -> Kind {
+pub(super) fn walls(count: usize, distance: f64, half_length: f64, limits: [f64; 2]) -> Kind {
     let places: [Place; 4] = [[distance, 0.0], [-distance, 0.0], [0.0, distance], [0.0, -distance]];
     let yaws = [0.0, 0.0, FRAC_PI_2, FRAC_PI_2];
     Kind {

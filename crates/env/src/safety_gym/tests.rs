@@ -152,7 +152,7 @@ fn moving_bodies_equals_compiling_anew() {
         let (mut obs, _) = rows(&env);
         for seed in 0..5 {
             env.reset(seed, &mut obs).unwrap();
-            for thing in env.kind("goal") {
+            for thing in env.of(Role::Goal) {
                 env.aim = Some(thing);
                 env.layout[thing] = env.start[thing].place;
                 env.lay_goal();
@@ -395,7 +395,7 @@ fn alone(env: &mut SafetyGym, near: &[(&str, Place)]) {
         poses[thing].place = *place;
     }
     let aim = match env.task.objective {
-        Objective::Goal | Objective::Push => Aim::Goal(poses[env.kind("goal").start].place),
+        Objective::Goal | Objective::Push => Aim::Goal(poses[env.of(Role::Goal).start].place),
         Objective::Button => Aim::Button(0),
         Objective::Circle(_) | Objective::Run => Aim::Nothing,
     };
@@ -421,7 +421,9 @@ fn gremlins_float_and_circle_in_step() {
     let mut env = SafetyGym::new(point(generation), task::button(generation, 1), &context).unwrap();
     alone(&mut env, &[("gremlin0", [3.0, 1.0]), ("gremlin1", [-3.0, 2.0])]);
     still(&mut env, 30);
-    let [first, second] = [0, 1].map(|i| env.position(env.kind("gremlins").start + i));
+    let [first, second] = [0, 1].map(|i| {
+        env.position(env.kinds[env.task.kinds.iter().position(|kind| kind.name == "gremlins").unwrap()].start + i)
+    });
     let (sin, cos) = (env.simulation.time() - 0.002).sin_cos();
     // Drawn by a soft weld, a gremlin is a little behind its place.
     for (at, start) in [(first, [3.0, 1.0]), (second, [-3.0, 2.0])] {
@@ -515,15 +517,17 @@ fn running_round_pays_and_crossing_a_wall_costs() {
 }
 
 #[test]
-fn an_ant_that_lies_ends_its_episode() {
+fn an_ant_that_falls_ends_its_episode() {
     let Some(context) = context() else { return };
     let mut env = SafetyGym::new(ant(), task::goal(Generation::SafetyGymnasium, 0), &context).unwrap();
-    // With its legs stretched out flat.
-    alone(&mut env, &[]);
-    let (_, _, standing) = still(&mut env, 1);
-    env.simulation.qpos_mut()[2] = 0.065;
-    env.simulation.qvel_mut().fill(0.0);
-    env.forward().unwrap();
-    let (_, _, lying) = still(&mut env, 1);
-    assert!(!standing.terminated && lying.terminated && !lying.truncated);
+    let (mut obs, mut costs) = rows(&env);
+    let mut stream = tony_random::Stream::new(0, "actions", 0);
+    env.reset(0, &mut obs).unwrap();
+    let fell = (0..1000).any(|_| {
+        let action: Vec<f64> = (0..8).map(|_| stream.range(-1.0, 1.0)).collect();
+        let step = env.step(&action, &mut obs, &mut costs).unwrap();
+        assert_eq!(step.terminated, env.position(0)[2] <= 0.08);
+        step.terminated && !step.truncated
+    });
+    assert!(fell);
 }

@@ -35,9 +35,9 @@ const GROUPED: &[(&str, &str)] = &[("group", "4")];
 /// GRPO has its own pull towards the model that training began with (Shao et al. 2024, section 4.1.4).
 const GRPO: &[(&str, &str)] = &[("kl", "0.04"), ("reward.kl", "0")];
 
-/// Does an environment's name stand for prompts in a file?
+/// Does an environment's name stand for prompts in a file? The file of a world does not.
 pub fn is_task(env: &str) -> bool {
-    Path::new(env).extension().is_some_and(|extension| extension == "toml")
+    Path::new(env).extension().is_some_and(|extension| extension == "toml") && !tony_env::is_world(env)
 }
 
 /// Every setting of an algorithm with a language model.
