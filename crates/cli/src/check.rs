@@ -105,16 +105,15 @@ fn compare(args: &Args, common: Common) -> Result<bool> {
             Some(Failure::failed("golden", file.error.as_ref()?).hint(hint))
         })
         .collect();
-    match (&args.env, reports.as_slice()) {
-        (Some(_), [report]) => console::answer(common.json, report, || differences(&report.files))?,
-        _ => {
-            let all = All { ok, envs: reports };
-            let files: Vec<_> = all.envs.iter().flat_map(|report| report.files.clone()).collect();
-            let good = files.iter().filter(|file| file.ok).count();
-            console::answer(common.json, &all, || {
-                format!("{}\n{good} of {} recordings are reproduced", differences(&files), files.len())
-            })?;
-        }
+    if let (Some(_), [report]) = (&args.env, reports.as_slice()) {
+        console::answer(common.json, report, || differences(&report.files))?;
+    } else {
+        let all = All { ok, envs: reports };
+        let files: Vec<_> = all.envs.iter().flat_map(|report| report.files.clone()).collect();
+        let good = files.iter().filter(|file| file.ok).count();
+        console::answer(common.json, &all, || {
+            format!("{}\n{good} of {} recordings are reproduced", differences(&files), files.len())
+        })?;
     }
     for failure in &failures {
         failure.report(false);

@@ -118,7 +118,7 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
         }
         Task::World => {
             let (robot, task) = world::read(Path::new(listing.name))?;
-            Box::new(SafetyGym::named(listing.name.to_owned(), robot, task, context)?)
+            Box::new(SafetyGym::named(listing.name, robot, task, context)?)
         }
         Task::Sparse(make) => make(context)?,
         Task::Probe(task) => Box::new(Probe::new(task)),

@@ -218,9 +218,9 @@ impl Recorded {
         let drawn = env.task().kinds.iter().flat_map(|kind| kind.bodies.iter().zip(&kind.areas));
         let mut drawn = drawn.filter(|(_, area)| !matches!(area, Area::Exactly(_))).map(|(name, _)| name.as_str());
         let root = env.task().generation.root();
-        match std::iter::once(root).chain(&mut drawn).find(|name| !self.reset.layout.contains_key(*name)) {
-            Some(name) => return Err(format!("reset.layout has no `{name}`")),
-            None => {}
+        let missing = std::iter::once(root).chain(&mut drawn).find(|name| !self.reset.layout.contains_key(*name));
+        if let Some(name) = missing {
+            return Err(format!("reset.layout has no `{name}`"));
         }
         let buttons =
             env.task().kinds.iter().find(|kind| kind.role == Role::Buttons).map_or(0, |kind| kind.bodies.len());

@@ -61,7 +61,69 @@ fn start(random: &mut Generator, simulation: &mut Simulation) {
 }
 
 fn model() -> Element {
-    let body = |name: &str, pos: [f64; 3]| Element::new("body").text("name", name).nums("pos", &pos);
+    let slide = |name: &str, axis: [f64; 3]| {
+        Element::new("joint")
+            .text("name", name)
+            .text("type", "slide")
+            .nums("axis", &axis)
+            .nums("range", &[-10.3213, 10.3])
+            .num("damping", 0.5)
+    };
+    let cylinder = |size: [f64; 3], density| {
+        Element::new("geom").text("type", "cylinder").nums("size", &size).num("density", density)
+    };
+    let slides = |stem: &str| {
+        [slide(&format!("{stem}_slidey"), [0.0, 1.0, 0.0]), slide(&format!("{stem}_slidex"), [1.0, 0.0, 0.0])]
+    };
+    let object = body("object", [0.45, -0.05, -0.275])
+        .child(cylinder([0.05, 0.05, 0.05], 0.01).num("contype", 1.0).num("conaffinity", 0.0))
+        .children(slides("obj"));
+    let goal = body("goal", [0.45, -0.05, -0.323])
+        .child(cylinder([0.08, 0.001, 0.1], 0.00001).num("contype", 0.0).num("conaffinity", 0.0))
+        .children(slides("goal"));
+    let table = Element::new("geom")
+        .text("name", "table")
+        .text("type", "plane")
+        .nums("pos", &[0.0, 0.5, -0.325])
+        .nums("size", &[1.0, 1.0, 0.1])
+        .num("contype", 1.0)
+        .num("conaffinity", 1.0);
+    let motors = [
+        "r_shoulder_pan_joint",
+        "r_shoulder_lift_joint",
+        "r_upper_arm_roll_joint",
+        "r_elbow_flex_joint",
+        "r_forearm_roll_joint",
+        "r_wrist_flex_joint",
+        "r_wrist_roll_joint",
+    ];
+    let motor = |joint: &str| {
+        Element::new("motor").text("joint", joint).nums("ctrlrange", &[-2.0, 2.0]).text("ctrllimited", "true")
+    };
+    let joints = Element::new("joint").num("armature", 0.04).num("damping", 1.0).text("limited", "true");
+    let geoms = Element::new("geom")
+        .nums("friction", &[0.8, 0.1, 0.1])
+        .num("density", 300.0)
+        .num("margin", 0.002)
+        .num("condim", 1.0)
+        .num("contype", 0.0)
+        .num("conaffinity", 0.0);
+    Element::new("mujoco")
+        .text("model", "arm3d")
+        .child(Element::new("compiler").text("angle", "radian").text("inertiafromgeom", "true"))
+        .child(Element::new("option").num("timestep", 0.01).nums("gravity", &[0.0; 3]).num("iterations", 20.0))
+        .child(Element::new("default").child(joints).child(geoms))
+        .child(Element::new("worldbody").children([table, arm(), object, goal]))
+        .child(Element::new("actuator").children(motors.map(motor)))
+}
+
+fn body(name: &str, pos: [f64; 3]) -> Element {
+    Element::new("body").text("name", name).nums("pos", &pos)
+}
+
+/// From the shoulder to the two fingers; only the hand touches anything.
+#[allow(clippy::approx_constant, reason = "the reference's rounded numbers are its numbers")]
+fn arm() -> Element {
     let hinge = |name: &str, axis: [f64; 3], range: [f64; 2], damping| {
         Element::new("joint")
             .text("name", name)
@@ -116,67 +178,13 @@ fn model() -> Element {
         hinge("r_shoulder_lift_joint", lift, [-0.5236, 1.3963], 1.0),
         upper_roll,
     ]);
-    let arm = body("r_shoulder_pan_link", [0.0, -0.6, 0.0]).children([
+    body("r_shoulder_pan_link", [0.0, -0.6, 0.0]).children([
         ball("e1", [-0.06, 0.05, 0.2], 0.05),
         ball("e2", [0.06, 0.05, 0.2], 0.05),
         ball("e1p", [-0.06, 0.09, 0.2], 0.03),
         ball("e2p", [0.06, 0.09, 0.2], 0.03),
         bone("sp", [0.0, 0.0, -0.4], [0.0, 0.0, 0.2], 0.1),
-        hinge("r_shoulder_pan_joint", pan, [-2.2854, 1.714602], 1.0),
+        hinge("r_shoulder_pan_joint", pan, [-2.2854, 1.714_602], 1.0),
         shoulder,
-    ]);
-    let slide = |name: &str, axis: [f64; 3]| {
-        Element::new("joint")
-            .text("name", name)
-            .text("type", "slide")
-            .nums("axis", &axis)
-            .nums("range", &[-10.3213, 10.3])
-            .num("damping", 0.5)
-    };
-    let cylinder = |size: [f64; 3], density| {
-        Element::new("geom").text("type", "cylinder").nums("size", &size).num("density", density)
-    };
-    let slides = |stem: &str| {
-        [slide(&format!("{stem}_slidey"), [0.0, 1.0, 0.0]), slide(&format!("{stem}_slidex"), [1.0, 0.0, 0.0])]
-    };
-    let object = body("object", [0.45, -0.05, -0.275])
-        .child(cylinder([0.05, 0.05, 0.05], 0.01).num("contype", 1.0).num("conaffinity", 0.0))
-        .children(slides("obj"));
-    let goal = body("goal", [0.45, -0.05, -0.323])
-        .child(cylinder([0.08, 0.001, 0.1], 0.00001).num("contype", 0.0).num("conaffinity", 0.0))
-        .children(slides("goal"));
-    let table = Element::new("geom")
-        .text("name", "table")
-        .text("type", "plane")
-        .nums("pos", &[0.0, 0.5, -0.325])
-        .nums("size", &[1.0, 1.0, 0.1])
-        .num("contype", 1.0)
-        .num("conaffinity", 1.0);
-    let motors = [
-        "r_shoulder_pan_joint",
-        "r_shoulder_lift_joint",
-        "r_upper_arm_roll_joint",
-        "r_elbow_flex_joint",
-        "r_forearm_roll_joint",
-        "r_wrist_flex_joint",
-        "r_wrist_roll_joint",
-    ];
-    let motor = |joint: &str| {
-        Element::new("motor").text("joint", joint).nums("ctrlrange", &[-2.0, 2.0]).text("ctrllimited", "true")
-    };
-    let joints = Element::new("joint").num("armature", 0.04).num("damping", 1.0).text("limited", "true");
-    let geoms = Element::new("geom")
-        .nums("friction", &[0.8, 0.1, 0.1])
-        .num("density", 300.0)
-        .num("margin", 0.002)
-        .num("condim", 1.0)
-        .num("contype", 0.0)
-        .num("conaffinity", 0.0);
-    Element::new("mujoco")
-        .text("model", "arm3d")
-        .child(Element::new("compiler").text("angle", "radian").text("inertiafromgeom", "true"))
-        .child(Element::new("option").num("timestep", 0.01).nums("gravity", &[0.0; 3]).num("iterations", 20.0))
-        .child(Element::new("default").child(joints).child(geoms))
-        .child(Element::new("worldbody").children([table, arm, object, goal]))
-        .child(Element::new("actuator").children(motors.map(motor)))
+    ])
 }

@@ -30,7 +30,7 @@ pub(super) fn frame(env: &SafetyGym) -> Frame {
     let lidars = env.task.kinds.iter().zip(&env.kinds).filter(|(kind, _)| kind.seen).map(|(kind, things)| {
         let mut bins = vec![0.0; lidar::BINS];
         env.look(&robot, things.clone(), &mut bins);
-        Lidar { kind: kind.name.to_owned(), at: [x, y], angle, bins }
+        Lidar { kind: kind.name.clone(), at: [x, y], angle, bins }
     });
     Frame { shapes, lidars: lidars.collect() }
 }

@@ -199,13 +199,13 @@ pub(crate) enum Aim {
 impl SafetyGym {
     /// Compile the model of `robot` in `task`. [`Env::reset`] comes before the first step.
     pub fn new(robot: Robot, task: Task, context: &Context) -> Result<Self> {
-        Self::named(task.generation.env(robot.name, &task.name), robot, task, context)
+        Self::named(&task.generation.env(robot.name, &task.name), robot, task, context)
     }
 
     /// [`SafetyGym::new`] under another name.
-    pub(crate) fn named(name: String, robot: Robot, task: Task, context: &Context) -> Result<Self> {
-        let library = context.library(&name)?;
-        let meshes = (!robot.assets.is_empty()).then(|| context.meshes(&name)).transpose()?;
+    pub(crate) fn named(name: &str, robot: Robot, task: Task, context: &Context) -> Result<Self> {
+        let library = context.library(name)?;
+        let meshes = (!robot.assets.is_empty()).then(|| context.meshes(name)).transpose()?;
         let mut rules = Rules::default();
         rules.push(task.start, task.extent, task.keepout);
         let mut kinds = Vec::new();
@@ -214,8 +214,8 @@ impl SafetyGym {
             kind.areas.iter().for_each(|area| rules.push(*area, task.extent, kind.keepout));
         }
         let start = vec![Pose::default(); rules.len()];
-        let xml = model::mjcf(&robot, &task, meshes, &start).text("model", &name).to_string();
-        let failed = |source| Error::Model { env: name.clone(), source };
+        let xml = model::mjcf(&robot, &task, meshes, &start).text("model", name).to_string();
+        let failed = |source| Error::Model { env: name.to_owned(), source };
         let model = Model::from_xml(library, &xml).map_err(failed)?;
         let things = things(&model, &robot, &task).map_err(failed)?;
         let parts = parts(&model, &robot, &task, &kinds).map_err(failed)?;
@@ -229,7 +229,7 @@ impl SafetyGym {
             },
             costs,
             max_steps: task.max_steps,
-            name: name.clone(),
+            name: name.to_owned(),
         };
         let joints = if robot.pose.is_some() { joints(&model, things[0].body) } else { 0..0 };
         Ok(Self {

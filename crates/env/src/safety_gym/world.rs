@@ -368,7 +368,7 @@ mod tests {
                     places = [[1, 1], [-1, 1]]\nsize = 0.1\n[[objects]]\nkind = \"gremlins\"\ncount = 2\ntravel = 0.2\n[[objects]]\nkind = \
                     \"hazards\"\nwithin = [[-3, -3], [0, 0]]\n[[objects]]\nkind = \"walls\"\ncount = 2\nsize = 2.5\n";
         let (robot, task) = built(text).unwrap();
-        let mut env = SafetyGym::named("mine.toml".to_owned(), robot, task, &context).unwrap();
+        let mut env = SafetyGym::named("mine.toml", robot, task, &context).unwrap();
         assert_eq!(
             env.spec().costs,
             ["posts", "hazards", "out_of_boundary", "gremlins", "cost"].map(str::to_owned).to_vec()

@@ -2,6 +2,7 @@
 //!
 //! Its shape is eleven meshes of the `safety-gymnasium` package (Apache-2.0), which a user fetches; only the chassis's mesh touches
 //! anything.
+#![allow(clippy::approx_constant, reason = "the reference's rounded numbers are its numbers")]
 
 use super::{Generation, Robot, common_sensors};
 use crate::mjcf::Element;
@@ -58,10 +59,10 @@ fn stem(file: &str) -> &str {
 }
 
 /// Quarter turns as the reference rounds them.
-const STEERED: [f64; 4] = [0.707105, 0.0, 0.707108, 0.0];
-const UPRIGHT: [f64; 4] = [0.707105, 0.707108, 0.0, 0.0];
-const DISC: [f64; 4] = [0.707107, 0.707106, 0.0, 0.0];
-const GEAR: [f64; 4] = [0.707107, 0.707107, 0.0, 0.0];
+const STEERED: [f64; 4] = [0.707_105, 0.0, 0.707_108, 0.0];
+const UPRIGHT: [f64; 4] = [0.707_105, 0.707_108, 0.0, 0.0];
+const DISC: [f64; 4] = [0.707_107, 0.707_106, 0.0, 0.0];
+const GEAR: [f64; 4] = [0.707_107, 0.707_107, 0.0, 0.0];
 const PRINCIPAL: [f64; 4] = [0.5, 0.5, -0.5, 0.5];
 /// Principal inertias of the differentials' parts, kg m².
 const DIFFERENTIAL: [f64; 3] = [0.04411, 0.02467, 0.02467];
@@ -177,7 +178,7 @@ fn front_wheel(side: &str, y: f64) -> Element {
     let wheel = format!("{side}_front_wheel");
     let centre = [0.0, 0.0, -0.0225 * y];
     let wheel = body(&wheel).nums("quat", &UPRIGHT).children([
-        inertial(centre, 0.34055, [0.00041226, 0.00026046, 0.00026046]),
+        inertial(centre, 0.34055, [0.000_412_26, 0.000_260_46, 0.000_260_46]),
         Element::new("joint").text("name", &format!("{wheel}_joint")).nums("axis", &[0.0, 0.0, -1.0]),
         mesh(&wheel),
         Element::new("geom").nums("size", &[0.05, 0.0225]).nums("pos", &centre).text("type", "cylinder"),
@@ -206,7 +207,7 @@ fn ring(name: &str, x: f64, solid: bool) -> Element {
 }
 
 fn spider(name: &str, turn: f64) -> Element {
-    body(name).nums("quat", &[0.707107, 0.0, 0.0, 0.707106 * turn]).children([
+    body(name).nums("quat", &[0.707_107, 0.0, 0.0, 0.707_106 * turn]).children([
         inertial([0.0; 3], 0.056, DIFFERENTIAL),
         mesh("diff_spider").nums("quat", &GEAR),
         untouched(disc(0.015, 0.005, [0.0, 0.01, 0.0], DISC)),
@@ -225,7 +226,7 @@ fn side(name: &str, y: f64, inertial: Element) -> Element {
 
 /// A driven rear wheel with its gear.
 fn rear_wheel(name: &str, wheel: &str, y: f64) -> Element {
-    let inertia = inertial([0.0, 0.105201 * y, 7.09759e-8 * y], 0.39655, [0.0450921, 0.0256521, 0.0250823]);
+    let inertia = inertial([0.0, 0.105_201 * y, 7.09759e-8 * y], 0.39655, [0.045_092_1, 0.025_652_1, 0.025_082_3]);
     side(name, y, inertia).children([
         mesh(wheel).nums("pos", &[0.0, 0.1 * y, 0.0]).nums("quat", &UPRIGHT),
         disc(0.05, 0.0225, [0.0, 0.1225 * y, 8.26471e-8 * y], UPRIGHT),
