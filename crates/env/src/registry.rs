@@ -36,6 +36,7 @@ impl Context {
 }
 
 /// One known environment.
+#[derive(Clone, Copy)]
 pub struct Listing {
     /// Full name with version suffix.
     pub name: &'static str,
@@ -53,6 +54,7 @@ pub struct Listing {
 }
 
 /// Which code an environment is.
+#[derive(Clone, Copy)]
 pub(crate) enum Task {
     ClosedForm(fn() -> Box<dyn ClosedForm>),
     OptionPoint,
@@ -152,10 +154,11 @@ static LIST: LazyLock<Vec<Listing>> = LazyLock::new(|| {
         }
     });
     let speed = speed::TASKS.iter().map(|task| Listing { family: "safety_gym", ..locomotion(task) });
-    FIRST.into_iter().chain(safety_gym).chain(speed).chain(LAST).collect()
+    ONE_BY_ONE.iter().copied().chain(safety_gym).chain(speed).collect()
 });
 
-const FIRST: [Listing; 19] = [
+/// Those that are no product of robots and tasks.
+const ONE_BY_ONE: &[Listing] = &[
     closed_form(
         "Acrobot-v1",
         "swing the lower of two links up with a torque between them",
@@ -207,9 +210,6 @@ const FIRST: [Listing; 19] = [
     locomotion(&reacher::TASK),
     locomotion(&swimmer::TASK),
     locomotion(&walker2d::TASK),
-];
-
-const LAST: [Listing; 11] = [
     sparse("SparseMountainCar-v0", "swing out of a valley; only leaving it pays", |_| {
         Ok(Box::new(SparseMountainCar::new()))
     }),
