@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
+use serde::Serialize;
 use serde_json::json;
 use tony_env::Env;
 use tony_random::Stream;
@@ -20,7 +21,7 @@ use crate::{Common, console, world};
 /// Measure speeds.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tony bench env SafetyPointGoal1\n  tony bench env HalfCheetah --threads 2 --seconds 10 --json\n  tony bench train cpo SafetyPointGoal1\n  tony bench model smollm2-135m --batch 16\n  tony bench learn smollm2-135m --adapt full\n  tony bench serve smollm2-135m"
+    after_help = "Examples:\n  tony bench env SafetyPointGoal1\n  tony bench env --seconds 1\n  tony bench env HalfCheetah --threads 2 --seconds 10 --json\n  tony bench train cpo SafetyPointGoal1\n  tony bench model smollm2-135m --batch 16\n  tony bench learn smollm2-135m --adapt full\n  tony bench serve smollm2-135m"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -33,8 +34,8 @@ enum What {
     ///
     /// Rates are per second of each thread's own processor time, summed over the threads.
     Env {
-        /// The environment.
-        env: String,
+        /// The environment [default: all that have a physics engine, a line each].
+        env: Option<String>,
         /// Threads, each with an environment of its own.
         #[arg(long, value_name = "N", default_value = "1")]
         threads: NonZeroUsize,
@@ -162,7 +163,8 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     match &args.what {
         #[cfg(feature = "lm")]
         What::Learn(args) => world::with_threads(args.threads, |threads| bench_learn(args, threads, common)),
-        What::Env { env, threads, seconds } => bench_env(env, *threads, *seconds, common),
+        What::Env { env: Some(env), threads, seconds } => bench_env(env, *threads, *seconds, common),
+        What::Env { env: None, threads, seconds } => bench_all(*threads, *seconds, common),
         #[cfg(feature = "lm")]
         What::Model { model, prefill, decode, batch, precision, threads } => {
             let path = tony_lm::find_model(model)?;
@@ -278,12 +280,22 @@ fn rate(tallies: &[Tally], count: fn(&Tally) -> u64, seconds: fn(&Tally) -> f64)
     tallies.iter().map(|t| count(t) as f64 / seconds(t).max(1e-9)).sum()
 }
 
-fn bench_env(name: &str, threads: NonZeroUsize, seconds: f64, common: Common) -> Result<Code> {
+/// How fast an environment is.
+#[derive(Serialize)]
+struct EnvSpeed {
+    env: &'static str,
+    threads: NonZeroUsize,
+    env_steps_per_s: f64,
+    physics_steps_per_s: f64,
+    raw_physics_steps_per_s: Option<f64>,
+    share_of_limit: Option<f64>,
+    /// What a reset costs, in steps.
+    reset_in_steps: f64,
+}
+
+fn measure_env(name: &str, threads: NonZeroUsize, seconds: f64, offline: bool) -> Result<EnvSpeed> {
     let listing = tony_env::find(name)?;
-    let mut envs = world::make(listing.name, threads.get(), common.offline)?;
-    if std::thread::available_parallelism().is_ok_and(|cores| threads > cores) {
-        console::note("warning: more threads than cores; processor time does not show that they wait for each other");
-    }
+    let mut envs = world::make(listing.name, threads.get(), offline)?;
     let limit = Duration::from_secs_f64(seconds.clamp(0.1, 3600.0));
     let tallies: Vec<Tally> = world::with_threads(Some(threads), |_| {
         envs.par_iter_mut().enumerate().map(|(i, env)| measure(env.as_mut(), i as u64, limit)).collect()
@@ -296,30 +308,76 @@ fn bench_env(name: &str, threads: NonZeroUsize, seconds: f64, common: Common) ->
     let (raw, share) = if raw > 0.0 { (Some(raw), Some(physics_rate / raw)) } else { (None, None) };
     let reset: f64 =
         tallies.iter().map(|t| t.reset_seconds * t.steps as f64 / t.step_seconds).sum::<f64>() / tallies.len() as f64;
-    if common.json {
-        console::print_json(&json!({
-            "env": listing.name, "threads": threads, "env_steps_per_s": env_rate, "physics_steps_per_s": physics_rate,
-            "raw_physics_steps_per_s": raw, "share_of_limit": share, "reset_in_steps": reset,
-        }))?;
-        return Ok(Code::Done);
+    Ok(EnvSpeed {
+        env: listing.name,
+        threads,
+        env_steps_per_s: env_rate,
+        physics_steps_per_s: physics_rate,
+        raw_physics_steps_per_s: raw,
+        share_of_limit: share,
+        reset_in_steps: reset,
+    })
+}
+
+fn warn_of_threads(threads: NonZeroUsize) {
+    if std::thread::available_parallelism().is_ok_and(|cores| threads > cores) {
+        console::note("warning: more threads than cores; processor time does not show that they wait for each other");
     }
-    let number = |x: f64| console::thousands(x.round() as u64);
-    let mut rows = vec![
-        vec!["environment steps/s".to_owned(), number(env_rate), "with resets, random actions".to_owned()],
-        vec!["physics steps/s".to_owned(), number(physics_rate), String::new()],
-    ];
-    if let (Some(raw), Some(share)) = (raw, share) {
-        rows.push(vec![
-            "bare physics steps/s".to_owned(),
-            number(raw),
-            "the limit: the physics calls alone".to_owned(),
-        ]);
-        rows.push(vec!["share of the limit".to_owned(), format!("{:.1} %", 100.0 * share), String::new()]);
+}
+
+fn bench_env(name: &str, threads: NonZeroUsize, seconds: f64, common: Common) -> Result<Code> {
+    warn_of_threads(threads);
+    let speed = measure_env(name, threads, seconds, common.offline)?;
+    console::answer(common.json, &speed, || {
+        let number = |x: f64| console::thousands(x.round() as u64);
+        let mut rows = vec![
+            vec![
+                "environment steps/s".to_owned(),
+                number(speed.env_steps_per_s),
+                "with resets, random actions".to_owned(),
+            ],
+            vec!["physics steps/s".to_owned(), number(speed.physics_steps_per_s), String::new()],
+        ];
+        if let (Some(raw), Some(share)) = (speed.raw_physics_steps_per_s, speed.share_of_limit) {
+            rows.push(vec![
+                "bare physics steps/s".to_owned(),
+                number(raw),
+                "the limit: the physics calls alone".to_owned(),
+            ]);
+            rows.push(vec!["share of the limit".to_owned(), format!("{:.1} %", 100.0 * share), String::new()]);
+        }
+        rows.push(vec!["a reset costs".to_owned(), format!("{:.2}", speed.reset_in_steps), "steps".to_owned()]);
+        let plural = if threads.get() == 1 { "" } else { "s" };
+        let heading = format!("{}, {threads} thread{plural}, by processor time", speed.env);
+        format!("{heading}\n{}", console::table(&rows))
+    })?;
+    Ok(Code::Done)
+}
+
+/// All environments with a physics engine.
+fn bench_all(threads: NonZeroUsize, seconds: f64, common: Common) -> Result<Code> {
+    warn_of_threads(threads);
+    let mut speeds = Vec::new();
+    for listing in tony_env::list().iter().filter(|listing| listing.needs_mujoco) {
+        console::note(listing.name);
+        speeds.push(measure_env(listing.name, threads, seconds, common.offline)?);
     }
-    rows.push(vec!["a reset costs".to_owned(), format!("{reset:.2}"), "steps".to_owned()]);
-    let plural = if threads.get() == 1 { "" } else { "s" };
-    let heading = format!("{}, {threads} thread{plural}, by processor time", listing.name);
-    console::print(format!("{heading}\n{}", console::table(&rows)))?;
+    console::answer(common.json, &json!({ "envs": speeds }), || {
+        let header = ["ENV", "STEPS/S", "BARE PHYSICS/S", "SHARE", "A RESET, IN STEPS"];
+        let row = |speed: &EnvSpeed| {
+            let number = |x: f64| console::thousands(x.round() as u64);
+            vec![
+                speed.env.to_owned(),
+                number(speed.env_steps_per_s),
+                speed.raw_physics_steps_per_s.map_or_else(|| "-".to_owned(), number),
+                speed.share_of_limit.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share)),
+                format!("{:.2}", speed.reset_in_steps),
+            ]
+        };
+        let rows: Vec<Vec<String>> =
+            std::iter::once(header.map(str::to_owned).to_vec()).chain(speeds.iter().map(row)).collect();
+        console::table(&rows)
+    })?;
     Ok(Code::Done)
 }
 

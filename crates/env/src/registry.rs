@@ -11,8 +11,10 @@ use crate::safety_gym::world::{self, is_world};
 use crate::safety_gym::{SafetyGym, suite};
 use crate::sparse::{CartpoleSwingup, NoisyTv, SparseHalfCheetah, SparseMountainCar};
 use crate::{Env, Error, Result};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use tony_mujoco::Model;
 
 /// What an environment may need from outside.
 #[derive(Default)]
@@ -21,9 +23,29 @@ pub struct Context {
     pub library: Option<tony_mujoco::Library>,
     /// The folder of Racecar's meshes ([`crate::safety_gym::robots::MESHES`]); no other robot asks.
     pub meshes: Option<PathBuf>,
+    /// Compiled models by their texts: a second environment of a task copies the first one's.
+    pub(crate) models: Mutex<HashMap<String, Model>>,
 }
 
 impl Context {
+    /// With a library and a folder of meshes, where there are some.
+    pub fn new(library: Option<tony_mujoco::Library>, meshes: Option<PathBuf>) -> Self {
+        Self { library, meshes, ..Self::default() }
+    }
+
+    /// The model of `env` with this text.
+    pub(crate) fn model(&self, env: &str, xml: String) -> Result<Model> {
+        let library = self.library(env)?;
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = models.get(&xml) {
+            return Ok(model.clone());
+        }
+        let failed = |source| Error::Model { env: env.to_owned(), source };
+        let model = Model::from_xml(library, &xml).map_err(failed)?;
+        models.insert(xml, model.clone());
+        Ok(model)
+    }
+
     /// The folder of meshes, which `env` needs.
     pub(crate) fn meshes(&self, env: &str) -> Result<&Path> {
         self.meshes.as_deref().ok_or_else(|| Error::NeedsMeshes { env: env.to_owned() })
@@ -113,7 +135,7 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
         Task::OptionPoint => Box::new(OptionPoint::new()),
         Task::PointCircle => Box::new(PointCircle::new()),
         Task::PointGather => Box::new(PointGather::new()),
-        Task::Locomotion(task) => Box::new(Locomotion::new(task, context.library(listing.name)?)?),
+        Task::Locomotion(task) => Box::new(Locomotion::new(task, context)?),
         Task::SafetyGym(entry) => {
             let (robot, task) = entry.build();
             Box::new(SafetyGym::new(robot, task, context)?)
@@ -221,7 +243,7 @@ const ONE_BY_ONE: &[Listing] = &[
         ..sparse(
             "SparseHalfCheetah-v0",
             "a two-legged plane animal runs; only being five metres ahead pays",
-            |context| Ok(Box::new(SparseHalfCheetah::new(context.library("SparseHalfCheetah-v0")?)?)),
+            |context| Ok(Box::new(SparseHalfCheetah::new(context)?)),
         )
     },
     sparse("NoisyTV-v0", "two rooms, one with a screen of noise; nothing pays: what does curiosity watch?", |_| {

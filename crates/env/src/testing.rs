@@ -11,7 +11,7 @@ pub(crate) fn context() -> Context {
     let environment = tony_fetch::Environment::of_process();
     let meshes = tony_fetch::locate_all(&MESHES, &environment, false, false, &mut |line| eprintln!("{line}"));
     let meshes = meshes.inspect_err(|error| eprintln!("skipped, there are no meshes of Racecar: {error}")).ok();
-    Context { library, meshes: meshes.and_then(|files| files[0].parent().map(Path::to_owned)) }
+    Context::new(library, meshes.and_then(|files| files[0].parent().map(Path::to_owned)))
 }
 
 /// Can it be made with what there is?

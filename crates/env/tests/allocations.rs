@@ -35,7 +35,7 @@ fn steps_and_resets_allocate_nothing() {
     let library = library.inspect_err(|error| println!("skipped, there is no MuJoCo: {error}")).ok();
     let meshes = meshes.inspect_err(|error| println!("skipped, there are no meshes of Racecar: {error}")).ok();
     let meshes = meshes.and_then(|files| files[0].parent().map(Path::to_owned));
-    let context = Context { library, meshes };
+    let context = Context::new(library, meshes);
     for listing in list() {
         if listing.needs_mujoco && context.library.is_none() || listing.needs_meshes && context.meshes.is_none() {
             continue;

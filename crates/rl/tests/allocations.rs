@@ -12,8 +12,7 @@ use tony_rl::train::Config;
 
 /// Blocks allocated while collecting one batch of `rows` rows after a first one.
 fn blocks(env: &str, rows: usize) -> Option<u64> {
-    let context =
-        Context { library: tony_mujoco::locate(false, &mut |line| eprintln!("{line}")).ok(), ..Context::default() };
+    let context = Context::new(tony_mujoco::locate(false, &mut |line| eprintln!("{line}")).ok(), None);
     let Ok(env) = tony_env::make(env, &context) else {
         eprintln!("skipped: {env} needs MuJoCo, which cannot be had here");
         return None;

@@ -6,13 +6,12 @@
 use super::{Measured, Node, PARTED, Recording, Worst, compare_model};
 use crate::locomotion::{Contact, Limit, Locomotion, Pay, Start, Task};
 use crate::space::Space;
-use crate::{Env, Result};
+use crate::{Context, Env, Result};
 use serde_json::json;
-use tony_mujoco::Library;
 
 /// Replay one recording.
-pub(super) fn replay(task: &'static Task, library: &Library, recording: &Recording) -> Result<Measured> {
-    let mut env = Locomotion::new(task, library)?;
+pub(super) fn replay(task: &'static Task, context: &Context, recording: &Recording) -> Result<Measured> {
+    let mut env = Locomotion::new(task, context)?;
     let root = recording.root();
     let (actions, steps) = (Actions::read(&root, env.spec().action.row_len())?, Steps { node: root.at("steps")? });
     let mut measured = Measured { steps: actions.0.len(), ..Measured::default() };

@@ -137,7 +137,7 @@ pub fn compare(name: &str, files: &[PathBuf], tolerance: Option<f64>, context: &
             recording.belongs_to(listing.name)?;
             match &listing.task {
                 Task::ClosedForm(make) => classic::replay(make().as_mut(), &recording),
-                Task::Locomotion(task) => gymnasium::replay(task, context.library(listing.name)?, &recording),
+                Task::Locomotion(task) => gymnasium::replay(task, context, &recording),
                 Task::SafetyGym(entry) => {
                     let (library, (robot, task)) = (context.library(listing.name)?, entry.build());
                     safety::replay(SafetyGym::new(robot, task, context)?, library, &recording)

@@ -23,8 +23,8 @@ use crate::mjcf::Element;
 use crate::pcg64::{Generator, Ziggurat};
 use crate::space::Space;
 use crate::state::{self, Reader};
-use crate::{Env, Error, Result, Spec, Step};
-use tony_mujoco::{Library, Model, Simulation};
+use crate::{Context, Env, Error, Result, Spec, Step};
+use tony_mujoco::{Model, Simulation};
 
 /// What distinguishes one task.
 #[derive(Clone, Copy, Debug)]
@@ -220,9 +220,9 @@ pub struct Locomotion {
 
 impl Locomotion {
     /// Compile the task's model and put it in its default pose.
-    pub fn new(task: &'static Task, library: &Library) -> Result<Self> {
+    pub fn new(task: &'static Task, context: &Context) -> Result<Self> {
         let failed = |source| Error::Model { env: task.name.to_owned(), source };
-        let model = Model::from_xml(library, &(task.model)().to_string()).map_err(failed)?;
+        let model = context.model(task.name, (task.model)().to_string())?;
         let bounds = model.actuator_ctrlrange().as_chunks::<2>().0;
         let spec = Spec {
             name: task.name.to_owned(),

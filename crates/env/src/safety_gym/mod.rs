@@ -204,7 +204,6 @@ impl SafetyGym {
 
     /// [`SafetyGym::new`] under another name.
     pub(crate) fn named(name: &str, robot: Robot, task: Task, context: &Context) -> Result<Self> {
-        let library = context.library(name)?;
         let meshes = (!robot.assets.is_empty()).then(|| context.meshes(name)).transpose()?;
         let mut rules = Rules::default();
         rules.push(task.start, task.extent, task.keepout);
@@ -216,7 +215,7 @@ impl SafetyGym {
         let start = vec![Pose::default(); rules.len()];
         let xml = model::mjcf(&robot, &task, meshes, &start).text("model", name).to_string();
         let failed = |source| Error::Model { env: name.to_owned(), source };
-        let model = Model::from_xml(library, &xml).map_err(failed)?;
+        let model = context.model(name, xml)?;
         let things = things(&model, &robot, &task).map_err(failed)?;
         let parts = parts(&model, &robot, &task, &kinds).map_err(failed)?;
         let mut costs: Vec<String> = task.kinds.iter().flat_map(|kind| kind.charge.channels(&kind.name)).collect();

@@ -10,8 +10,7 @@
 
 use crate::frame::Frame;
 use crate::locomotion::{self, Locomotion, Pay, RUN, half_cheetah};
-use crate::{Env, Result, Spec, Step};
-use tony_mujoco::Library;
+use crate::{Context, Env, Result, Spec, Step};
 use tony_random::Stream;
 
 /// Numbers in the observation that are positions and velocities; the centre of mass follows.
@@ -37,8 +36,8 @@ pub struct SparseHalfCheetah {
 
 impl SparseHalfCheetah {
     /// Compile the model and put it in its default pose.
-    pub fn new(library: &Library) -> Result<Self> {
-        let body = Locomotion::new(&TASK, library)?;
+    pub fn new(context: &Context) -> Result<Self> {
+        let body = Locomotion::new(&TASK, context)?;
         let spec = Spec { obs_dim: STATE + 3, max_steps: super::MAX_STEPS, ..body.spec().clone() };
         Ok(Self { spec, body })
     }
@@ -111,8 +110,11 @@ mod tests {
 
     #[test]
     fn the_centre_of_mass_is_that_of_the_state_shown_and_pays_beyond_five_metres() {
-        let Some(library) = context().library else { return };
-        let (mut env, mut obs) = (SparseHalfCheetah::new(&library).unwrap(), [0.0; 20]);
+        let context = context();
+        if context.library.is_none() {
+            return;
+        }
+        let (mut env, mut obs) = (SparseHalfCheetah::new(&context).unwrap(), [0.0; 20]);
         assert!((env.body.simulation().model().body_mass().iter().sum::<f64>() - 14.0).abs() < 1e-9);
         env.reset(3, &mut obs).unwrap();
         // At rest the animal's centre lies near its torso, 0.7 m up.
