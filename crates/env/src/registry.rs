@@ -1,6 +1,6 @@
 //! Environments by name.
 
-use crate::circle_gather::{PointCircle, PointGather};
+use crate::circle_gather::{self, Creature, PointCircle, PointGather};
 use crate::classic::{Acrobot, CartPole, ClosedForm, MountainCar, MountainCarContinuous, OptionPoint, Pendulum};
 use crate::locomotion::{
     self, Locomotion, ant, half_cheetah, hopper, humanoid, inverted_double_pendulum, inverted_pendulum, pusher,
@@ -82,6 +82,7 @@ pub(crate) enum Task {
     OptionPoint,
     PointCircle,
     PointGather,
+    Creature(&'static circle_gather::Task),
     Locomotion(&'static locomotion::Task),
     SafetyGym(suite::Entry),
     /// Its name is its file.
@@ -135,6 +136,7 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
         Task::OptionPoint => Box::new(OptionPoint::new()),
         Task::PointCircle => Box::new(PointCircle::new()),
         Task::PointGather => Box::new(PointGather::new()),
+        Task::Creature(task) => Box::new(Creature::new(task, context)?),
         Task::Locomotion(task) => Box::new(Locomotion::new(task, context)?),
         Task::SafetyGym(entry) => {
             let (robot, task) = entry.build();
@@ -176,7 +178,8 @@ static LIST: LazyLock<Vec<Listing>> = LazyLock::new(|| {
         }
     });
     let speed = speed::TASKS.iter().map(|task| Listing { family: "safety_gym", ..locomotion(task) });
-    ONE_BY_ONE.iter().copied().chain(safety_gym).chain(speed).collect()
+    let creatures = circle_gather::TASKS.iter().map(creature);
+    ONE_BY_ONE.iter().copied().chain(creatures).chain(safety_gym).chain(speed).collect()
 });
 
 /// Those that are no product of robots and tasks.
@@ -257,6 +260,12 @@ const ONE_BY_ONE: &[Listing] = &[
     probe(&probe::cost::TASK),
     probe(&probe::two_costs::TASK),
 ];
+
+const fn creature(task: &'static circle_gather::Task) -> Listing {
+    let (name, summary, needs_mujoco) = (task.name, task.summary, true);
+    let family = "circle_gather";
+    Listing { name, family, summary, needs_mujoco, needs_meshes: false, random: true, task: Task::Creature(task) }
+}
 
 const fn closed_form(name: &'static str, summary: &'static str, make: fn() -> Box<dyn ClosedForm>) -> Listing {
     let task = Task::ClosedForm(make);

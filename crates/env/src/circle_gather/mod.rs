@@ -1,4 +1,4 @@
-//! Point-Circle and Point-Gather of the CPO paper, with its kinematic point robot.
+//! Circle and Gather of the CPO paper: Point-Circle and Point-Gather with its kinematic point robot, the others with bodies ([`Creature`]).
 //!
 //! J. Achiam, D. Held, A. Tamar, P. Abbeel, *Constrained Policy Optimization* (2017), section 8 and appendix 10.3, in the version of
 //! the published code: the robot is set to where it goes, and MuJoCo only draws it and gives the centre of mass of its torso, so
@@ -9,10 +9,14 @@
 //! - start: position and heading normal with deviation 0.01. Three velocities, normal with deviation 0.1, are drawn at the start
 //!   and never change: the original observes them too.
 
+mod bodies;
 mod circle;
+mod creature;
+mod field;
 mod gather;
 
 pub use circle::PointCircle;
+pub use creature::{Creature, TASKS, Task};
 pub use gather::PointGather;
 
 use crate::frame::{Form, Shape};

@@ -13,7 +13,7 @@ use tony_mujoco::Simulation;
 pub const TASK: Task = Task {
     name: "Ant-v5",
     summary: "a four-legged robot walks and does not fall",
-    model,
+    model: || model(&GYMNASIUM),
     frame_skip: 5,
     max_steps: 1000,
     observed: &[Part::Positions(2), Part::Velocities(f64::INFINITY), Part::ContactForces(1, 1.0)],
@@ -51,13 +51,27 @@ const LEGS: [([&str; 2], [&str; 2], [f64; 2], bool); 4] = [
 /// Lengths of a leg's first two parts along each axis, in metres; the last is twice as long.
 const PART: f64 = 0.2;
 
-fn model() -> Element {
-    let geoms = Element::new("geom")
+/// What the two versions of the model do not share.
+pub(crate) struct Version {
+    timestep: f64,
+    /// Impedance of contacts, if not MuJoCo's.
+    solimp: Option<[f64; 3]>,
+}
+
+const GYMNASIUM: Version = Version { timestep: 0.01, solimp: None };
+/// Of Duan et al., *Benchmarking deep reinforcement learning for continuous control* (2016).
+pub(crate) const DUAN: Version = Version { timestep: 0.02, solimp: Some([0.8, 0.8, 0.01]) };
+
+pub(crate) fn model(version: &Version) -> Element {
+    let mut geoms = Element::new("geom")
         .num("conaffinity", 0.0)
         .num("condim", 3.0)
         .num("density", 5.0)
         .nums("friction", &[1.0, 0.5, 0.5])
         .num("margin", 0.01);
+    if let Some(solimp) = version.solimp {
+        geoms = geoms.nums("solimp", &solimp);
+    }
     let joints = Element::new("joint").text("limited", "true").num("armature", 1.0).num("damping", 1.0);
     let motors = Element::new("motor").text("ctrllimited", "true").nums("ctrlrange", &[-1.0, 1.0]).num("gear", 150.0);
     let floor = Element::new("geom")
@@ -79,7 +93,7 @@ fn model() -> Element {
     Element::new("mujoco")
         .text("model", "ant")
         .child(Element::new("compiler").text("angle", "degree").text("inertiafromgeom", "true"))
-        .child(Element::new("option").num("timestep", 0.01).text("integrator", "RK4"))
+        .child(Element::new("option").num("timestep", version.timestep).text("integrator", "RK4"))
         .child(Element::new("default").child(geoms).child(joints).child(motors))
         .child(Element::new("worldbody").child(floor).child(body))
         .child(Element::new("actuator").children([4, 1, 2, 3].into_iter().flat_map(motor)))

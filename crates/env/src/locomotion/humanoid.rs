@@ -292,3 +292,123 @@ fn arm(side: &str, y: f64) -> Element {
         lower,
     ])
 }
+
+/// The humanoid of Duan et al., *Benchmarking deep reinforcement learning for continuous control* (2016): ten motors, arms without elbows,
+/// masses given and not computed.
+pub(crate) fn simple_model() -> Element {
+    let joints = Element::new("joint").text("limited", "true").num("armature", 1.0).num("damping", 1.0);
+    let geoms = Element::new("geom")
+        .num("condim", 3.0)
+        .num("conaffinity", 0.0)
+        .num("margin", 0.1)
+        .nums("friction", &[1.0, 0.5, 0.5]);
+    let floor = Element::new("geom")
+        .text("name", "floor")
+        .text("type", "plane")
+        .nums("size", &[40.0, 40.0, 40.0])
+        .num("conaffinity", 1.0);
+    let free = Element::new("joint")
+        .text("name", "root")
+        .text("type", "free")
+        .text("limited", "false")
+        .num("margin", 0.01)
+        .num("armature", 0.0)
+        .num("damping", 0.0);
+    let pelvis = body("pelvis", [0.0, 0.0, -0.425]).nums("quat", &[0.999_998, 0.0, -0.002, 0.0]).children([
+        inertial(
+            [-0.014_838_7, 0.0, 0.038_709_7],
+            [0.997_805, 0.0, 0.066_227_3, 0.0],
+            7.888_54,
+            [0.079_569_7, 0.061_956_2, 0.044_981_6],
+        ),
+        across("lwaist", [0.0, 0.0, 0.15], 0.06, 0.06),
+        across("butt", [-0.02, 0.0, 0.0], 0.07, 0.09),
+        simple_leg("right", -1.0),
+        simple_leg("left", 1.0),
+    ]);
+    let torso = body("torso", [0.0, 0.0, 1.4]).children([
+        inertial([0.0, 0.0, 0.040_362_4], UNTURNED, 8.322_08, [0.159_056, 0.147_471, 0.033_062_7]),
+        free,
+        across("torso1", [0.0; 3], 0.07, 0.07),
+        sphere("head", [0.0, 0.0, 0.19], 0.09),
+        across("uwaist", [0.0, 0.0, -0.12], 0.06, 0.06),
+        pelvis,
+        simple_arm("right", -1.0),
+        simple_arm("left", 1.0),
+    ]);
+    let motor = |side: &str, part: &str, gear| {
+        Element::new("motor")
+            .text("joint", &format!("{side}_{part}"))
+            .num("gear", gear)
+            .text("ctrllimited", "true")
+            .nums("ctrlrange", &[-1.0, 1.0])
+    };
+    let sides = ["right", "left"];
+    let legs = sides.iter().flat_map(|side| ["hip1", "hip3", "knee"].map(|part| motor(side, part, 100.0)));
+    let arms = sides.iter().flat_map(|side| ["shoulder1", "shoulder2"].map(|part| motor(side, part, 20.0)));
+    Element::new("mujoco")
+        .text("model", "humanoid of 2016")
+        .child(Element::new("compiler").text("angle", "radian"))
+        .child(Element::new("default").child(joints).child(geoms))
+        .child(Element::new("option").num("timestep", 0.01).text("integrator", "RK4"))
+        .child(Element::new("worldbody").child(floor).child(torso))
+        .child(Element::new("actuator").children(legs).children(arms))
+}
+
+const UNTURNED: [f64; 4] = [1.0, 0.0, 0.0, 0.0];
+
+fn inertial(pos: [f64; 3], quat: [f64; 4], mass: f64, diagonal: [f64; 3]) -> Element {
+    Element::new("inertial").nums("pos", &pos).nums("quat", &quat).num("mass", mass).nums("diaginertia", &diagonal)
+}
+
+fn simple_hinge(name: &str, pos: [f64; 3], axis: [f64; 3], range: [f64; 2], stiffness: f64) -> Element {
+    Element::new("joint")
+        .text("name", name)
+        .text("type", "hinge")
+        .nums("pos", &pos)
+        .nums("axis", &axis)
+        .nums("range", &range)
+        .num("stiffness", stiffness)
+        .num("margin", 0.01)
+}
+
+fn simple_leg(side: &str, y: f64) -> Element {
+    let named = |part: &str| format!("{side}_{part}");
+    let foot = body(&named("foot"), [0.0, 0.0, -0.45]).child(sphere(&named("foot"), [0.0, 0.0, 0.1], 0.075));
+    let shin = body(&named("shin"), [0.0, -0.01 * y, -0.403]).children([
+        inertial([0.0, 0.0, -0.181], UNTURNED, 3.100_16, [0.045_501, 0.045_501, 0.003_721_74]),
+        simple_hinge(&named("knee"), [0.0, 0.0, 0.05], [0.0, -1.0, 0.0], [-1.3, -0.034_906_6], 0.0),
+        capsule(&named("shin1"), [0.0; 3], [0.0, 0.0, -0.362], 0.049),
+        foot,
+    ]);
+    body(&named("thigh"), [0.0, 0.1 * y, -0.04]).children([
+        inertial(
+            [0.0, -0.005 * y, -0.17],
+            [0.999_892, -0.014_701_1 * y, 0.0, 0.0],
+            5.377_61,
+            [0.079_238_7, 0.079_238_7, 0.011_360_2],
+        ),
+        simple_hinge(&named("hip1"), [0.0; 3], [-y, 0.0, 0.0], [-0.15, 0.087_266_5], 10.0),
+        simple_hinge(&named("hip3"), [0.0; 3], [0.0, 1.0, 0.0], [-1.919_86, 0.174_533], 20.0),
+        capsule(&named("thigh1"), [0.0; 3], [0.0, -0.01 * y, -0.34], 0.065),
+        shin,
+    ])
+}
+
+#[allow(clippy::approx_constant, reason = "the reference's rounded numbers are its numbers")]
+fn simple_arm(side: &str, y: f64) -> Element {
+    let named = |part: &str| format!("{side}_{part}");
+    let quat = [0.888_074, 0.325_058 * y, -0.325_058, 0.0];
+    let bone = Element::new("geom")
+        .text("name", &named("uarm1"))
+        .text("type", "capsule")
+        .nums("size", &[0.04, 0.2])
+        .nums("pos", &[0.08, 0.08 * y, -0.08])
+        .nums("quat", &quat);
+    body(&named("upper_arm"), [0.0, 0.17 * y, 0.06]).children([
+        inertial([0.08, 0.08 * y, -0.08], quat, 1.594_06, [0.013_997_2, 0.013_997_2, 0.001_275_25]),
+        simple_hinge(&named("shoulder1"), [0.0; 3], [0.0, y, 1.0], [-1.047_2, 0.785_398], 1.0),
+        simple_hinge(&named("shoulder2"), [0.0; 3], [2.0, -y, 1.0], [-0.785_398, 0.785_398], 1.0),
+        bone,
+    ])
+}

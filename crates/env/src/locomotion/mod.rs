@@ -409,7 +409,7 @@ impl Env for Locomotion {
 }
 
 /// Outline of a geom in the plane of x and axis `y`.
-fn projected(simulation: &Simulation, geom: usize, y: usize) -> Form {
+pub(crate) fn projected(simulation: &Simulation, geom: usize, y: usize) -> Form {
     /// `mjGEOM_CAPSULE`.
     const CAPSULE: i32 = 3;
     let model = simulation.model();

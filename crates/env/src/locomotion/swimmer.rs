@@ -75,3 +75,35 @@ fn rod(x: f64) -> Element {
         .num("size", 0.1)
         .num("condim", 1.0)
 }
+
+/// The swimmer of Duan et al., *Benchmarking deep reinforcement learning for continuous control* (2016): heavier motions in shorter steps.
+pub(crate) fn duan_model() -> Element {
+    let geoms = Element::new("geom").num("contype", 0.0).num("conaffinity", 0.0);
+    let motors = Element::new("motor").nums("ctrlrange", &[-1.0, 1.0]).num("gear", 50.0);
+    let joint =
+        |name, kind, axis: [f64; 3]| Element::new("joint").text("name", name).text("type", kind).nums("axis", &axis);
+    let bend = |name| joint(name, "hinge", [0.0, 0.0, 1.0]).nums("range", &[-100.0, 100.0]);
+    let body = |name: &str, x: f64| Element::new("body").text("name", name).nums("pos", &[x, 0.0, 0.0]);
+    let back = body("back", -1.0).child(rod(0.0)).child(bend("rot3"));
+    let mid = body("mid", 0.5).child(rod(0.0)).child(bend("rot2")).child(back);
+    let torso = body("torso", 0.0).child(rod(1.5)).children([
+        joint("slider1", "slide", [1.0, 0.0, 0.0]),
+        joint("slider2", "slide", [0.0, 1.0, 0.0]),
+        joint("rot", "hinge", [0.0, 0.0, 1.0]),
+        mid,
+    ]);
+    let fluid = Element::new("option")
+        .num("timestep", 0.001)
+        .text("integrator", "Euler")
+        .num("density", 4000.0)
+        .num("viscosity", 0.1)
+        .child(Element::new("flag").text("warmstart", "disable"));
+    let motor = |joint| Element::new("motor").text("joint", joint);
+    Element::new("mujoco")
+        .text("model", "swimmer of 2016")
+        .child(Element::new("compiler").text("angle", "degree").text("inertiafromgeom", "true"))
+        .child(fluid)
+        .child(Element::new("default").child(geoms).child(motors))
+        .child(Element::new("worldbody").child(torso))
+        .child(Element::new("actuator").children(["rot2", "rot3"].map(motor)))
+}
