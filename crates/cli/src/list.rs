@@ -59,10 +59,28 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
                 let task = |(name, summary)| json!({"name": name, "family": FEW_SHOT, "summary": summary, "needs_mujoco": false});
                 tony_env::list().iter().map(object).chain(few_shot().into_iter().map(task)).collect()
             })?;
+            if !common.json {
+                console::print(by_family())?;
+            }
         }
         What::Runs { folder } => runs(folder, common)?,
     }
     Ok(Code::Done)
+}
+
+/// How many environments of each family there are.
+fn by_family() -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    let families = tony_env::list().iter().map(|listing| listing.family);
+    for family in families.chain(few_shot().iter().map(|_| FEW_SHOT)) {
+        match counts.iter_mut().find(|(known, _)| *known == family) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((family, 1)),
+        }
+    }
+    let all: usize = counts.iter().map(|(_, count)| count).sum();
+    let parts: Vec<String> = counts.iter().map(|(family, count)| format!("{family} {count}")).collect();
+    format!("\n{all} environments: {}", parts.join(", "))
 }
 
 /// Family of what few-shot algorithms are trained on.

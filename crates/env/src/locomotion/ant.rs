@@ -9,6 +9,10 @@ use super::{Contact, Forward, Part, Pay, RUN, Start, Task};
 use crate::mjcf::Element;
 use tony_mujoco::Simulation;
 
+/// What walking pays.
+pub(super) const FORWARD: Forward =
+    Forward { alive: 1.0, healthy: Some(healthy), control: 0.5, contact: Contact::Clipped(5e-4, 1.0), ..RUN };
+
 /// The task.
 pub const TASK: Task = Task {
     name: "Ant-v5",
@@ -18,13 +22,7 @@ pub const TASK: Task = Task {
     max_steps: 1000,
     observed: &[Part::Positions(2), Part::Velocities(f64::INFINITY), Part::ContactForces(1, 1.0)],
     whereabouts,
-    pay: Pay::Forward(Forward {
-        alive: 1.0,
-        healthy: Some(healthy),
-        control: 0.5,
-        contact: Contact::Clipped(5e-4, 1.0),
-        ..RUN
-    }),
+    pay: Pay::Forward(FORWARD),
     lags: true,
     start: Start::Noise { scale: 0.1, normal: true },
     speed_limit: None,

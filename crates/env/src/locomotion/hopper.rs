@@ -9,6 +9,9 @@ use super::{Forward, Part, Pay, RUN, Start, Task, along_x, root_joint};
 use crate::mjcf::Element;
 use std::f64::consts::FRAC_1_SQRT_2;
 
+/// What hopping pays.
+pub(super) const FORWARD: Forward = Forward { alive: 1.0, healthy: Some(healthy), control: 0.001, ..RUN };
+
 /// The task.
 pub const TASK: Task = Task {
     name: "Hopper-v5",
@@ -18,7 +21,7 @@ pub const TASK: Task = Task {
     max_steps: 1000,
     observed: &[Part::Positions(1), Part::Velocities(10.0)],
     whereabouts: along_x,
-    pay: Pay::Forward(Forward { alive: 1.0, healthy: Some(healthy), control: 0.001, ..RUN }),
+    pay: Pay::Forward(FORWARD),
     lags: false,
     start: Start::Noise { scale: 0.005, normal: false },
     speed_limit: None,

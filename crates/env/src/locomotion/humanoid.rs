@@ -12,6 +12,16 @@ use super::{Contact, Forward, Moment, Paid, Part, Pay, RUN, Start, Task};
 use crate::mjcf::Element;
 use tony_mujoco::Simulation;
 
+/// What walking pays.
+pub(super) const FORWARD: Forward = Forward {
+    weight: 1.25,
+    alive: 5.0,
+    healthy: Some(|qpos, _| qpos[2] > 1.0 && qpos[2] < 2.0),
+    control: 0.1,
+    contact: CONTACT,
+    ..RUN
+};
+
 /// The walking task.
 pub const TASK: Task = Task {
     name: "Humanoid-v5",
@@ -28,14 +38,7 @@ pub const TASK: Task = Task {
         Part::ContactForces(1, f64::INFINITY),
     ],
     whereabouts: centre_of_mass,
-    pay: Pay::Forward(Forward {
-        weight: 1.25,
-        alive: 5.0,
-        healthy: Some(|qpos, _| qpos[2] > 1.0 && qpos[2] < 2.0),
-        control: 0.1,
-        contact: CONTACT,
-        ..RUN
-    }),
+    pay: Pay::Forward(FORWARD),
     lags: true,
     start: Start::Noise { scale: 0.01, normal: false },
     speed_limit: None,

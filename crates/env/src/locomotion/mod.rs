@@ -234,10 +234,7 @@ impl Locomotion {
             costs: task.speed_limit.iter().map(|_| "cost".to_owned()).collect(),
             max_steps: task.max_steps,
         };
-        let charged = matches!(
-            &task.pay,
-            Pay::Own(_) | Pay::Forward(Forward { contact: Contact::Clipped(..) | Contact::Bounded(..), .. })
-        );
+        let charged = matches!(&task.pay, Pay::Forward(forward) if forward.contact != Contact::Free);
         let forces = charged || task.observed.iter().any(|part| matches!(part, Part::ContactForces(..)));
         let dt = model.timestep() * task.frame_skip as f64;
         let simulation = Simulation::new(model).map_err(failed)?;

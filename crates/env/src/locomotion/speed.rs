@@ -1,7 +1,7 @@
 //! Safety-Gymnasium's tasks with a limit on speed, `Safety*Velocity-v1`: Gymnasium's of version 4, where a step in which the body falls
 //! still pays for being up, and a cost of 1 in every step that is faster than half of what an unlimited agent reaches.
 
-use super::{Contact, Forward, Limit, Part, Pay, RUN, Task, ant, half_cheetah, hopper, humanoid, swimmer, walker2d};
+use super::{Contact, Forward, Limit, Part, Pay, Task, ant, half_cheetah, hopper, humanoid, swimmer, walker2d};
 
 /// All six.
 pub static TASKS: [Task; 6] = [
@@ -9,7 +9,7 @@ pub static TASKS: [Task; 6] = [
         name: "SafetyAntVelocity-v1",
         summary: "a four-legged robot walks, not too fast",
         observed: &[Part::Positions(2), Part::Velocities(f64::INFINITY)],
-        pay: older(ant::TASK.pay),
+        pay: older(ant::FORWARD),
         speed_limit: Some(Limit::Plane(2.6222)),
         ..ant::TASK
     },
@@ -22,7 +22,7 @@ pub static TASKS: [Task; 6] = [
     Task {
         name: "SafetyHopperVelocity-v1",
         summary: "a one-legged plane robot hops, not too fast",
-        pay: older(hopper::TASK.pay),
+        pay: older(hopper::FORWARD),
         speed_limit: Some(Limit::Forward(0.7402)),
         ..hopper::TASK
     },
@@ -37,7 +37,7 @@ pub static TASKS: [Task; 6] = [
             Part::ActuatorForces(0),
             Part::ContactForces(0, f64::INFINITY),
         ],
-        pay: older(humanoid::TASK.pay),
+        pay: older(humanoid::FORWARD),
         speed_limit: Some(Limit::Plane(1.4149)),
         ..humanoid::TASK
     },
@@ -51,16 +51,13 @@ pub static TASKS: [Task; 6] = [
         name: "SafetyWalker2dVelocity-v1",
         summary: "a two-legged plane robot walks, not too fast",
         model: || walker2d::model(0.9),
-        pay: older(walker2d::TASK.pay),
+        pay: older(walker2d::FORWARD),
         speed_limit: Some(Limit::Forward(2.3415)),
         ..walker2d::TASK
     },
 ];
 
 /// What version 4 pays.
-const fn older(pay: Pay) -> Pay {
-    match pay {
-        Pay::Forward(forward) => Pay::Forward(Forward { alive_when_fallen: true, contact: Contact::Free, ..forward }),
-        Pay::Own(_) => Pay::Forward(RUN),
-    }
+const fn older(forward: Forward) -> Pay {
+    Pay::Forward(Forward { alive_when_fallen: true, contact: Contact::Free, ..forward })
 }

@@ -8,6 +8,9 @@ use super::{Forward, Part, Pay, RUN, Start, Task, along_x, root_joint};
 use crate::mjcf::Element;
 use std::f64::consts::FRAC_1_SQRT_2;
 
+/// What walking pays.
+pub(super) const FORWARD: Forward = Forward { alive: 1.0, healthy: Some(healthy), control: 0.001, ..RUN };
+
 /// The task.
 pub const TASK: Task = Task {
     name: "Walker2d-v5",
@@ -17,7 +20,7 @@ pub const TASK: Task = Task {
     max_steps: 1000,
     observed: &[Part::Positions(1), Part::Velocities(10.0)],
     whereabouts: along_x,
-    pay: Pay::Forward(Forward { alive: 1.0, healthy: Some(healthy), control: 0.001, ..RUN }),
+    pay: Pay::Forward(FORWARD),
     lags: false,
     start: Start::Noise { scale: 0.005, normal: false },
     speed_limit: None,
