@@ -1,7 +1,7 @@
 //! `PointCircle-v0`: run round a wide circle, but stay between two walls.
 
-use super::{Robot, actions, shape};
-use crate::frame::{Form, Frame};
+use super::{Robot, actions, course};
+use crate::frame::Frame;
 use crate::state::{self, Reader};
 use crate::{Env, Result, Spec, Step};
 use tony_random::Stream;
@@ -99,14 +99,7 @@ impl Env for PointCircle {
     }
 
     fn frame(&self) -> Frame {
-        let wall = |x: f64| shape("pillar", Form::Capsule { from: [x, -CIRCLE], to: [x, CIRCLE], r: 0.05 });
-        let mut shapes = vec![wall(-WALL), wall(WALL)];
-        for i in 0..60 {
-            let angle = f64::from(i) * std::f64::consts::TAU / 60.0;
-            let at = [CIRCLE * libm::cos(angle), CIRCLE * libm::sin(angle)];
-            shapes.push(shape("goal", Form::Disc { at, r: 0.15 }));
-        }
-        shapes.extend(self.robot.shapes());
+        let shapes = course(CIRCLE, WALL).chain(self.robot.shapes()).collect();
         Frame { shapes, lidars: Vec::new() }
     }
 }

@@ -11,8 +11,8 @@
 
 use super::bodies::{self, Body};
 use super::field::Field;
-use super::shape;
-use crate::frame::{Form, Frame};
+use super::{course, shape};
+use crate::frame::Frame;
 use crate::space::Space;
 use crate::state::{self, Reader};
 use crate::{Context, Env, Error, Result, Spec, Step};
@@ -231,14 +231,7 @@ impl Env for Creature {
     fn frame(&self) -> Frame {
         let mut shapes = Vec::new();
         if let Goal::Circle { radius, wall } = self.task.goal {
-            for x in [-wall, wall] {
-                shapes.push(shape("pillar", Form::Capsule { from: [x, -radius], to: [x, radius], r: 0.05 }));
-            }
-            for i in 0..60 {
-                let angle = f64::from(i) * std::f64::consts::TAU / 60.0;
-                let at = [radius * libm::cos(angle), radius * libm::sin(angle)];
-                shapes.push(shape("goal", Form::Disc { at, r: 0.15 }));
-            }
+            shapes.extend(course(radius, wall));
         }
         shapes.extend(self.field.shapes());
         let model = self.simulation.model();

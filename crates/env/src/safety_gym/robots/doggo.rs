@@ -21,6 +21,13 @@ struct Size {
     degrees: fn(f64) -> f64,
 }
 
+impl Size {
+    /// So many times the unit: the decimal number that the references' files have, not the product that is a bit beside it.
+    fn length(&self, units: f64) -> f64 {
+        (units * self.unit * 1e5).round() / 1e5
+    }
+}
+
 /// The Doggo robot. Actions turn the hips sideways, then up and down, then the ankles, legs 1 to 4 each.
 pub fn doggo(generation: Generation) -> Robot {
     let size = match generation {
@@ -53,12 +60,11 @@ pub fn doggo(generation: Generation) -> Robot {
     let joints = joints.concat();
     let feet = ["a", "b"].map(|end| ["1", "2", "3", "4"].map(|leg| format!("touch_ankle_{leg}{end}"))).concat();
     let torso = |name: &str, from: f64, to: f64| {
-        let half = size.unit;
         Element::new("geom")
             .text("name", name)
             .text("type", "cylinder")
-            .nums("fromto", &[2.0 * half * from, 0.0, 0.0, 2.0 * half * to, 0.0, 0.0])
-            .num("size", 0.75 * half)
+            .nums("fromto", &[size.length(2.0 * from), 0.0, 0.0, size.length(2.0 * to), 0.0, 0.0])
+            .num("size", size.length(0.75))
             .num("density", size.torso_density)
     };
     let waist = Element::new("joint")
@@ -124,7 +130,7 @@ pub fn doggo(generation: Generation) -> Robot {
 
 /// Legs 1 and 4 are in front, 1 and 2 on the left.
 fn leg(size: &Size, number: usize) -> Element {
-    let Size { unit, leg_density, touch, shank, degrees, .. } = size;
+    let Size { leg_density, touch, shank, degrees, .. } = size;
     let (front, left) = (matches!(number, 1 | 4), matches!(number, 1 | 2));
     let (x, y) = (if front { 1.0 } else { -1.0 }, if left { 1.0 } else { -1.0 });
     let bone = |name: String, from: [f64; 3], to: [f64; 3]| {
@@ -132,7 +138,7 @@ fn leg(size: &Size, number: usize) -> Element {
             .text("name", &name)
             .text("type", "capsule")
             .nums("fromto", &[from, to].concat())
-            .num("size", 0.32 * unit)
+            .num("size", size.length(0.32))
             .num("density", *leg_density)
     };
     let joint = |name: String, axis: [f64; 3], [low, high]: [f64; 2], rest: f64| {
@@ -143,7 +149,7 @@ fn leg(size: &Size, number: usize) -> Element {
             .nums("range", &range)
             .num("springref", degrees(rest))
     };
-    let knee = [0.98 * unit, 0.566 * unit * y, -0.5 * unit];
+    let knee = [size.length(0.98), size.length(0.566 * y), size.length(-0.5)];
     let foot = [shank[0], shank[1] * y, shank[2]];
     let site = |end: &str, at: [f64; 3]| {
         let name = format!("ankle_{number}{end}");
@@ -156,14 +162,17 @@ fn leg(size: &Size, number: usize) -> Element {
         site("b", foot),
     ]);
     let (lift, rest) = if front { ([-75.0, 15.0], -10.0) } else { ([0.0, 135.0], 0.0) };
-    let hip = Element::new("body").text("name", &format!("aux_{number}")).nums("pos", &[2.0 * unit * x, unit * y, 0.0]);
+    let hip = Element::new("body")
+        .text("name", &format!("aux_{number}"))
+        .nums("pos", &[size.length(2.0 * x), size.length(y), 0.0]);
     let hip = hip.children([
         joint(format!("hip_{number}_z"), [0.0, 0.0, y], [-10.0, 30.0], 0.0),
         joint(format!("hip_{number}_y"), [0.0, 1.0, 0.0], lift, rest),
         bone(format!("hip_{number}"), [0.0; 3], knee),
         ankle,
     ]);
-    Element::new("body")
-        .text("name", &format!("leg_{number}"))
-        .children([bone(format!("aux_{number}"), [unit * x, 0.0, 0.0], [2.0 * unit * x, unit * y, 0.0]), hip])
+    Element::new("body").text("name", &format!("leg_{number}")).children([
+        bone(format!("aux_{number}"), [size.length(x), 0.0, 0.0], [size.length(2.0 * x), size.length(y), 0.0]),
+        hip,
+    ])
 }
