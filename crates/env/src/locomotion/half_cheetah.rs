@@ -5,7 +5,6 @@
 
 use super::{Forward, Part, Pay, RUN, Start, Task, along_x, root_joint};
 use crate::mjcf::Element;
-use std::f64::consts::PI;
 
 /// The task.
 pub const TASK: Task = Task {
@@ -23,6 +22,7 @@ pub const TASK: Task = Task {
     from_above: false,
 };
 
+/// Of all capsules together, in kilograms.
 const MASS: f64 = 14.0;
 const RADIUS: f64 = 0.046;
 /// Half length of the torso's spine.
@@ -117,7 +117,6 @@ const LIMBS: [Limb; 6] = [
 fn model() -> Element {
     let geoms = Element::new("geom")
         .text("type", "capsule")
-        .num("density", density())
         .num("conaffinity", 0.0)
         .nums("friction", &[0.4, 0.1, 0.1])
         .nums("solimp", &[0.0, 0.8, 0.01]);
@@ -146,7 +145,9 @@ fn model() -> Element {
         |limb: &Limb| Element::new("motor").text("name", limb.name).text("joint", limb.name).num("gear", limb.gear);
     Element::new("mujoco")
         .text("model", "half_cheetah")
-        .child(Element::new("compiler").text("angle", "radian").text("inertiafromgeom", "true"))
+        .child(
+            Element::new("compiler").text("angle", "radian").text("inertiafromgeom", "true").num("settotalmass", MASS),
+        )
         .child(Element::new("option").num("timestep", 0.01))
         .child(Element::new("default").child(geoms).child(joints).child(motors))
         .child(Element::new("worldbody").child(floor).child(body))
@@ -177,10 +178,4 @@ fn capsule(name: &str, pos: [f64; 3], angle: f64, half: f64) -> Element {
         .nums("pos", &pos)
         .nums("axisangle", &[0.0, 1.0, 0.0, angle])
         .nums("size", &[RADIUS, half])
-}
-
-/// The density, kg/m^3, at which all capsules together weigh [`MASS`].
-fn density() -> f64 {
-    let volume = |half: f64| PI * RADIUS * RADIUS * (2.0 * half + 4.0 / 3.0 * RADIUS);
-    MASS / [TORSO, HEAD].into_iter().chain(LIMBS.iter().map(|limb| limb.half)).map(volume).sum::<f64>()
 }
