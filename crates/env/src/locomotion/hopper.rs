@@ -7,7 +7,6 @@
 
 use super::{Forward, Part, Pay, RUN, Start, Task, along_x, root_joint};
 use crate::mjcf::Element;
-use std::f64::consts::FRAC_1_SQRT_2;
 
 /// What hopping pays.
 pub(super) const FORWARD: Forward = Forward { alive: 1.0, healthy: Some(healthy), control: 0.001, ..RUN };
@@ -32,8 +31,16 @@ fn healthy(qpos: &[f64], qvel: &[f64]) -> bool {
     qpos[1] > 0.7 && qpos[2].abs() < 0.2 && qpos[2..].iter().chain(qvel).all(|x| x.abs() < 100.0)
 }
 
-/// Height of the torso's centre at the start.
+/// Heights at the start, in metres. Places and lengths are differences of them, as in the reference: not all of these are round numbers.
+const TOP: f64 = 1.45;
+/// Of the torso's centre.
 const HEIGHT: f64 = 1.25;
+const HIP: f64 = 1.05;
+/// Of the thigh's centre.
+const THIGH: f64 = 0.825;
+const KNEE: f64 = 0.6;
+/// Of the shin's centre.
+const SHIN: f64 = 0.35;
 
 fn model() -> Element {
     let geoms = Element::new("geom")
@@ -57,19 +64,19 @@ fn model() -> Element {
         .child(
             capsule("foot_geom", 0.06, 0.195, 2.0)
                 .nums("pos", &[-0.065, 0.0, 0.1])
-                .nums("quat", &[FRAC_1_SQRT_2, 0.0, -FRAC_1_SQRT_2, 0.0]),
+                .nums("axisangle", &[0.0, 1.0, 0.0, -90.0]),
         );
     let leg = Element::new("body")
         .text("name", "leg")
-        .nums("pos", &[0.0, 0.0, -0.7])
+        .nums("pos", &[0.0, 0.0, SHIN - HIP])
         .child(hinge("leg_joint", [0.0, 0.0, 0.25], [-150.0, 0.0]))
         .child(capsule("leg_geom", 0.04, 0.25, 0.9))
         .child(foot);
     let thigh = Element::new("body")
         .text("name", "thigh")
-        .nums("pos", &[0.0, 0.0, -0.2])
+        .nums("pos", &[0.0, 0.0, HIP - HEIGHT])
         .child(hinge("thigh_joint", [0.0, 0.0, 0.0], [-150.0, 0.0]))
-        .child(capsule("thigh_geom", 0.05, 0.225, 0.9).nums("pos", &[0.0, 0.0, -0.225]))
+        .child(capsule("thigh_geom", 0.05, (HIP - KNEE) / 2.0, 0.9).nums("pos", &[0.0, 0.0, THIGH - HIP]))
         .child(leg);
     let torso = Element::new("body")
         .text("name", "torso")
@@ -77,7 +84,7 @@ fn model() -> Element {
         .child(root_joint("rootx", "slide", [1.0, 0.0, 0.0]).nums("pos", &below))
         .child(root_joint("rootz", "slide", [0.0, 0.0, 1.0]).nums("pos", &below).num("ref", HEIGHT))
         .child(root_joint("rooty", "hinge", [0.0, 1.0, 0.0]))
-        .child(capsule("torso_geom", 0.05, 0.2, 0.9))
+        .child(capsule("torso_geom", 0.05, (TOP - HIP) / 2.0, 0.9))
         .child(thigh);
     let motor = |joint| Element::new("motor").text("joint", joint);
     Element::new("mujoco")

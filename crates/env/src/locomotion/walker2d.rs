@@ -6,7 +6,6 @@
 
 use super::{Forward, Part, Pay, RUN, Start, Task, along_x, root_joint};
 use crate::mjcf::Element;
-use std::f64::consts::FRAC_1_SQRT_2;
 
 /// What walking pays.
 pub(super) const FORWARD: Forward = Forward { alive: 1.0, healthy: Some(healthy), control: 0.001, ..RUN };
@@ -31,8 +30,16 @@ fn healthy(qpos: &[f64], _: &[f64]) -> bool {
     qpos[1] > 0.8 && qpos[1] < 2.0 && qpos[2] > -1.0 && qpos[2] < 1.0
 }
 
-/// Height of the torso's centre at the start.
+/// Heights at the start, in metres. Places and lengths are differences of them, as in the reference: not all of these are round numbers.
+const TOP: f64 = 1.45;
+/// Of the torso's centre.
 const HEIGHT: f64 = 1.25;
+const HIP: f64 = 1.05;
+/// Of the thigh's centre.
+const THIGH: f64 = 0.825;
+const KNEE: f64 = 0.6;
+/// Of the shin's centre.
+const SHIN: f64 = 0.35;
 
 /// The model. In versions before the fifth one foot slides more easily than the other.
 pub(super) fn model(right_friction: f64) -> Element {
@@ -56,7 +63,7 @@ pub(super) fn model(right_friction: f64) -> Element {
         .child(root_joint("rootx", "slide", [1.0, 0.0, 0.0]).nums("pos", &below))
         .child(root_joint("rootz", "slide", [0.0, 0.0, 1.0]).nums("pos", &below).num("ref", HEIGHT))
         .child(root_joint("rooty", "hinge", [0.0, 1.0, 0.0]))
-        .child(capsule("torso_geom", 0.05, 0.2, 0.9))
+        .child(capsule("torso_geom", 0.05, (TOP - HIP) / 2.0, 0.9))
         .child(leg("", right_friction))
         .child(leg("_left", 1.9));
     let joints_of = |side: &str| ["thigh", "leg", "foot"].map(|part| format!("{part}{side}_joint"));
@@ -85,15 +92,15 @@ fn leg(side: &str, friction: f64) -> Element {
     let foot = body("foot", [0.2, 0.0, -0.35]).child(hinge("foot", [-0.2, 0.0, 0.1], [-45.0, 45.0])).child(
         capsule(&geom("foot"), 0.06, 0.1, friction)
             .nums("pos", &[-0.1, 0.0, 0.1])
-            .nums("quat", &[FRAC_1_SQRT_2, 0.0, -FRAC_1_SQRT_2, 0.0]),
+            .nums("axisangle", &[0.0, 1.0, 0.0, -90.0]),
     );
-    let shin = body("leg", [0.0, 0.0, -0.7])
+    let shin = body("leg", [0.0, 0.0, SHIN - HIP])
         .child(hinge("leg", [0.0, 0.0, 0.25], [-150.0, 0.0]))
         .child(capsule(&geom("leg"), 0.04, 0.25, 0.9))
         .child(foot);
-    body("thigh", [0.0, 0.0, -0.2])
+    body("thigh", [0.0, 0.0, HIP - HEIGHT])
         .child(hinge("thigh", [0.0; 3], [-150.0, 0.0]))
-        .child(capsule(&geom("thigh"), 0.05, 0.225, 0.9).nums("pos", &[0.0, 0.0, -0.225]))
+        .child(capsule(&geom("thigh"), 0.05, (HIP - KNEE) / 2.0, 0.9).nums("pos", &[0.0, 0.0, THIGH - HIP]))
         .child(shin)
 }
 
