@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use rayon::prelude::*;
 use serde::Serialize;
+use tony_env::Context;
 use tony_env::check::ACTIONS;
 use tony_env::golden;
 
@@ -48,24 +50,28 @@ struct All<R> {
 }
 
 fn check_laws(args: &Args, common: Common) -> Result<bool> {
-    let check = |listing: &tony_env::Listing| -> Result<tony_env::check::Report> {
-        let context = world::context(listing, common.offline)?;
+    let check = |listing: &tony_env::Listing, context: &Context| -> Result<tony_env::check::Report> {
         let actions = args.actions.unwrap_or(if args.env.is_some() { ACTIONS } else { 1000 });
-        Ok(tony_env::check::laws(tony_env::make(listing.name, &context)?.as_mut(), listing.random, actions))
+        Ok(tony_env::check::laws(tony_env::make(listing.name, context)?.as_mut(), listing.random, actions))
     };
     if let Some(env) = &args.env {
-        let report = check(tony_env::find(env)?)?;
+        let listing = tony_env::find(env)?;
+        let report = check(listing, &world::context(listing, common.offline)?)?;
         console::answer(common.json, &report, || laws(&report))?;
         return Ok(report.ok);
     }
-    let (clock, mut envs) = (Instant::now(), Vec::new());
-    for listing in tony_env::list() {
-        let report = check(listing)?;
+    let clock = Instant::now();
+    // What must be fetched is, before the first is checked.
+    let needs = tony_env::list().iter().map(|listing| Ok((listing, world::context(listing, common.offline)?)));
+    let needs = needs.collect::<Result<Vec<_>>>()?;
+    let check = |(listing, context): &(&tony_env::Listing, Context)| {
+        let report = check(listing, context)?;
         if !common.json {
             console::print(&if report.ok { format!("{}  all laws hold", report.env) } else { laws(&report) })?;
         }
-        envs.push(report);
-    }
+        Ok(report)
+    };
+    let envs = needs.par_iter().map(check).collect::<Result<Vec<_>>>()?;
     let ok = envs.iter().all(|report| report.ok);
     let kept = envs.iter().filter(|report| report.ok).count();
     let all = All { ok, envs };
@@ -86,17 +92,15 @@ fn compare(args: &Args, common: Common) -> Result<bool> {
             }
         }
     }
-    let mut reports = Vec::new();
-    for (env, files) in &by_env {
-        reports.push(match tony_env::find(env) {
-            Ok(listing) => {
-                let context = world::context(listing, common.offline)?;
-                golden::compare(listing.name, files, args.tolerance, &context)?
-            }
-            Err(error) if args.env.is_some() => return Err(error.into()),
-            Err(error) => golden::Report::unknown(env, files, &error),
-        });
-    }
+    let compare = |(env, files): (&String, &Vec<PathBuf>)| match tony_env::find(env) {
+        Ok(listing) => {
+            let context = world::context(listing, common.offline)?;
+            Ok(golden::compare(listing.name, files, args.tolerance, &context)?)
+        }
+        Err(error) if args.env.is_some() => Err(error.into()),
+        Err(error) => Ok(golden::Report::unknown(env, files, &error)),
+    };
+    let reports = by_env.par_iter().map(compare).collect::<Result<Vec<_>>>()?;
     let ok = reports.iter().all(|report| report.ok);
     let failures = reports.iter().flat_map(|report| report.files.iter().map(move |file| (&report.env, file)));
     let failures: Vec<_> = failures
