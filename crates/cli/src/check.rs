@@ -149,7 +149,10 @@ fn laws(report: &tony_env::check::Report) -> String {
     let mut rows = vec![vec![report.env.clone(), String::new(), String::new()]];
     let mark = |ok| if ok { "holds" } else { "BROKEN" };
     rows.extend(
-        report.laws.iter().map(|law| vec![format!("  {}", law.law), mark(law.ok).to_owned(), law.detail.clone()]),
+        report
+            .laws
+            .iter()
+            .map(|law| vec![format!("  {}", law.law), mark(law.ok).to_owned(), law.detail.replace('\n', "; ")]),
     );
     console::table(&rows)
 }

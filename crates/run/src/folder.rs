@@ -266,9 +266,10 @@ impl RunFolder {
         Ok(Self { view, logs: Some(logs), warnings: Vec::new(), base: None, _lock: lock })
     }
 
-    /// Starts a run in the next free `RUNS/ALGO-ENV-NNNN`; several processes may do so at once.
+    /// Starts a run in the next free `RUNS/ALGO-ENV-NNNN`, where ENV of a file is its name without `.toml`; several processes may do so at once.
     pub fn create_in(runs: &Path, plan: &Plan, manifest: &Manifest) -> Result<Self> {
-        let prefix = format!("{}-{}-", file_name(&plan.algorithm), file_name(without_version(&plan.env)));
+        let env = without_version(&plan.env).trim_end_matches(".toml");
+        let prefix = format!("{}-{}-", file_name(&plan.algorithm), file_name(env));
         let mut number = 1;
         if runs.exists() {
             for entry in fs_err::read_dir(runs)? {
@@ -738,6 +739,9 @@ mod tests {
         fs_err::create_dir(runs.path().join("ppo-CartPole-0041")).unwrap();
         fs_err::write(runs.path().join("ppo-CartPole-x"), "").unwrap();
         assert_eq!(next(), "ppo-CartPole-0042");
+        let of_file = Plan { env: "worlds/mine.toml".to_owned(), ..plan() };
+        let run = RunFolder::create_in(runs.path(), &of_file, &Manifest::new(0, 1)).unwrap();
+        assert_eq!(run.name(), "ppo-worlds-mine-0001");
         assert_eq!(without_version("A-v-v12"), "A-v");
         assert_eq!((without_version("A-v"), without_version("A-v1b")), ("A-v", "A-v1b"));
         assert_eq!(file_name("ALE/Pong é"), "ALE-Pong--");
