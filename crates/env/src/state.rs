@@ -14,6 +14,19 @@ pub(crate) fn put_f64s(out: &mut Vec<u8>, values: &[f64]) {
     }
 }
 
+/// The whole state of a task that is `steps` and a few numbers.
+pub(crate) fn save_counted(out: &mut Vec<u8>, steps: usize, numbers: &[f64]) {
+    put_u64(out, steps as u64);
+    put_f64s(out, numbers);
+}
+
+/// Reads back what [`save_counted`] wrote; `env` is named in errors, before which nothing is changed.
+pub(crate) fn load_counted(env: &str, state: &[u8], steps: &mut usize, numbers: &mut [f64]) -> Result<()> {
+    let mut reader = Reader::new(env, state, 8 * (1 + numbers.len()))?;
+    *steps = reader.u64()? as usize;
+    reader.f64s(numbers)
+}
+
 /// Reads back what was put, in the same order.
 pub(crate) struct Reader<'a> {
     env: &'a str,

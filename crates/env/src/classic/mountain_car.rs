@@ -12,7 +12,7 @@
 use crate::frame::{Form, Frame, Shape};
 use crate::pcg64::Generator;
 use crate::space::Space;
-use crate::state::{self, Reader};
+use crate::state;
 use crate::{Env, Result, Spec, Step};
 
 const MIN_POSITION: f64 = -1.2;
@@ -144,14 +144,11 @@ impl Env for MountainCar {
     }
 
     fn save(&self, out: &mut Vec<u8>) {
-        state::put_u64(out, self.steps as u64);
-        state::put_f64s(out, &self.state);
+        state::save_counted(out, self.steps, &self.state);
     }
 
     fn load(&mut self, state: &[u8]) -> Result<()> {
-        let mut reader = Reader::new(&self.spec.name, state, 8 * 3)?;
-        self.steps = reader.u64()? as usize;
-        reader.f64s(&mut self.state)
+        state::load_counted(&self.spec.name, state, &mut self.steps, &mut self.state)
     }
 
     fn frame(&self) -> Frame {
@@ -188,14 +185,11 @@ impl Env for MountainCarContinuous {
     }
 
     fn save(&self, out: &mut Vec<u8>) {
-        state::put_u64(out, self.steps as u64);
-        state::put_f64s(out, &self.state);
+        state::save_counted(out, self.steps, &self.state);
     }
 
     fn load(&mut self, state: &[u8]) -> Result<()> {
-        let mut reader = Reader::new(&self.spec.name, state, 8 * 3)?;
-        self.steps = reader.u64()? as usize;
-        reader.f64s(&mut self.state)
+        state::load_counted(&self.spec.name, state, &mut self.steps, &mut self.state)
     }
 
     fn frame(&self) -> Frame {

@@ -13,7 +13,7 @@ use tony_random::Stream;
 
 use crate::frame::{Form, Frame, Shape};
 use crate::space::Space;
-use crate::state::{self, Reader};
+use crate::state;
 use crate::{Env, Result, Spec, Step};
 
 /// Distance of a step at full speed.
@@ -74,14 +74,11 @@ impl Env for OptionPoint {
     }
 
     fn save(&self, out: &mut Vec<u8>) {
-        state::put_u64(out, self.steps as u64);
-        state::put_f64s(out, &self.at);
+        state::save_counted(out, self.steps, &self.at);
     }
 
     fn load(&mut self, state: &[u8]) -> Result<()> {
-        let mut reader = Reader::new(&self.spec.name, state, 8 * 3)?;
-        self.steps = reader.u64()? as usize;
-        reader.f64s(&mut self.at)
+        state::load_counted(&self.spec.name, state, &mut self.steps, &mut self.at)
     }
 
     /// What a step would take if full speed were 1 in the picture's units.

@@ -11,7 +11,7 @@
 use crate::frame::{Form, Frame, Shape};
 use crate::pcg64::Generator;
 use crate::space::Space;
-use crate::state::{self, Reader};
+use crate::state;
 use crate::{Env, Result, Spec, Step};
 use std::f64::consts::PI;
 
@@ -90,14 +90,11 @@ impl Env for Pendulum {
     }
 
     fn save(&self, out: &mut Vec<u8>) {
-        state::put_u64(out, self.steps as u64);
-        state::put_f64s(out, &self.state);
+        state::save_counted(out, self.steps, &self.state);
     }
 
     fn load(&mut self, state: &[u8]) -> Result<()> {
-        let mut reader = Reader::new(&self.spec.name, state, 8 * 3)?;
-        self.steps = reader.u64()? as usize;
-        reader.f64s(&mut self.state)
+        state::load_counted(&self.spec.name, state, &mut self.steps, &mut self.state)
     }
 
     fn step_seconds(&self) -> f64 {

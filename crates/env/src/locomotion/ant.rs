@@ -5,7 +5,7 @@
 //! squared external forces, each clipped to 1. Healthy: the torso between 0.2 and 1 m high. Observed besides positions and velocities:
 //! the clipped external forces on all bodies.
 
-use super::{Contact, Forward, Part, Pay, RUN, Start, Task};
+use super::{Contact, Forward, Part, Pay, RUN, Start, Task, floor, free_root};
 use crate::mjcf::Element;
 use tony_mujoco::Simulation;
 
@@ -72,18 +72,8 @@ pub(crate) fn model(version: &Version) -> Element {
     }
     let joints = Element::new("joint").text("limited", "true").num("armature", 1.0).num("damping", 1.0);
     let motors = Element::new("motor").text("ctrllimited", "true").nums("ctrlrange", &[-1.0, 1.0]).num("gear", 150.0);
-    let floor = Element::new("geom")
-        .text("name", "floor")
-        .text("type", "plane")
-        .nums("size", &[40.0, 40.0, 40.0])
-        .num("conaffinity", 1.0);
-    let free = Element::new("joint")
-        .text("name", "root")
-        .text("type", "free")
-        .text("limited", "false")
-        .num("armature", 0.0)
-        .num("damping", 0.0)
-        .num("margin", 0.01);
+    let floor = floor([40.0; 3]).num("conaffinity", 1.0);
+    let free = free_root().num("margin", 0.01);
     let torso = Element::new("geom").text("name", "torso_geom").text("type", "sphere").num("size", 0.25);
     let body = Element::new("body").text("name", "torso").nums("pos", &[0.0, 0.0, 0.75]);
     let body = body.children([free, torso]).children((0..LEGS.len()).map(leg));

@@ -3,7 +3,7 @@
 //! Wawrzynski, *A cat-like robot real-time learning to run* (2009), in Gymnasium's version: six actuated, sprung hinges, 14 kg
 //! in all, 50 ms a step. Reward: velocity minus 0.1 of the squared action; no episode terminates.
 
-use super::{Forward, Part, Pay, RUN, Start, Task, along_x, root_joint};
+use super::{Forward, Part, Pay, RUN, Start, Task, along_x, floor, root_joint};
 use crate::mjcf::Element;
 
 /// The task.
@@ -122,11 +122,7 @@ fn model() -> Element {
         .nums("solimp", &[0.0, 0.8, 0.01]);
     let joints = Element::new("joint").num("armature", 0.1).nums("solimplimit", &[0.0, 0.8, 0.03]);
     let motors = Element::new("motor").nums("ctrlrange", &[-1.0, 1.0]);
-    let floor = Element::new("geom")
-        .text("name", "floor")
-        .text("type", "plane")
-        .nums("size", &[40.0, 40.0, 40.0])
-        .num("conaffinity", 1.0);
+    let floor = floor([40.0; 3]).num("conaffinity", 1.0);
     let torso = Element::new("geom")
         .text("name", "torso")
         .nums("fromto", &[-TORSO, 0.0, 0.0, TORSO, 0.0, 0.0])

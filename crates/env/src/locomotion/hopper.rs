@@ -5,7 +5,7 @@
 //! higher than 0.7 m, leaning less than 0.2 rad, and no other number of the state beyond 100. Observed velocities are clipped
 //! to 10.
 
-use super::{Forward, Part, Pay, RUN, Start, Task, along_x, root_joint};
+use super::{Forward, Part, Pay, RUN, Start, Task, along_x, floor, root_joint};
 use crate::mjcf::Element;
 
 /// What hopping pays.
@@ -50,42 +50,8 @@ fn model() -> Element {
         .nums("solimp", &[0.8, 0.8, 0.01]);
     let joints = Element::new("joint").num("armature", 1.0).num("damping", 1.0);
     let motors = Element::new("motor").nums("ctrlrange", &[-1.0, 1.0]).num("gear", 200.0);
-    let floor = Element::new("geom")
-        .text("name", "floor")
-        .text("type", "plane")
-        .nums("size", &[20.0, 20.0, 0.125])
-        .num("condim", 3.0);
-    // The slides count from the ground: their reference is the start's height.
-    let below = [0.0, 0.0, -HEIGHT];
-    let foot = Element::new("body")
-        .text("name", "foot")
-        .nums("pos", &[0.13, 0.0, -0.35])
-        .child(hinge("foot_joint", [-0.13, 0.0, 0.1], [-45.0, 45.0]))
-        .child(
-            capsule("foot_geom", 0.06, 0.195, 2.0)
-                .nums("pos", &[-0.065, 0.0, 0.1])
-                .nums("axisangle", &[0.0, 1.0, 0.0, -90.0]),
-        );
-    let leg = Element::new("body")
-        .text("name", "leg")
-        .nums("pos", &[0.0, 0.0, SHIN - HIP])
-        .child(hinge("leg_joint", [0.0, 0.0, 0.25], [-150.0, 0.0]))
-        .child(capsule("leg_geom", 0.04, 0.25, 0.9))
-        .child(foot);
-    let thigh = Element::new("body")
-        .text("name", "thigh")
-        .nums("pos", &[0.0, 0.0, HIP - HEIGHT])
-        .child(hinge("thigh_joint", [0.0, 0.0, 0.0], [-150.0, 0.0]))
-        .child(capsule("thigh_geom", 0.05, (HIP - KNEE) / 2.0, 0.9).nums("pos", &[0.0, 0.0, THIGH - HIP]))
-        .child(leg);
-    let torso = Element::new("body")
-        .text("name", "torso")
-        .nums("pos", &[0.0, 0.0, HEIGHT])
-        .child(root_joint("rootx", "slide", [1.0, 0.0, 0.0]).nums("pos", &below))
-        .child(root_joint("rootz", "slide", [0.0, 0.0, 1.0]).nums("pos", &below).num("ref", HEIGHT))
-        .child(root_joint("rooty", "hinge", [0.0, 1.0, 0.0]))
-        .child(capsule("torso_geom", 0.05, (TOP - HIP) / 2.0, 0.9))
-        .child(thigh);
+    let floor = floor([20.0, 20.0, 0.125]).num("condim", 3.0);
+    let torso = torso().child(leg("", &Foot { reach: 0.13, half: 0.195, friction: 2.0 }));
     let motor = |joint| Element::new("motor").text("joint", joint);
     Element::new("mujoco")
         .text("model", "hopper")
@@ -96,13 +62,55 @@ fn model() -> Element {
         .child(Element::new("actuator").children(["thigh_joint", "leg_joint", "foot_joint"].map(motor)))
 }
 
-fn hinge(name: &str, pos: [f64; 3], range: [f64; 2]) -> Element {
-    Element::new("joint")
-        .text("name", name)
-        .text("type", "hinge")
-        .nums("axis", &[0.0, -1.0, 0.0])
-        .nums("pos", &pos)
-        .nums("range", &range)
+/// The torso that Hopper and Walker2d have, and how it moves in the plane.
+pub(super) fn torso() -> Element {
+    // The slides count from the ground: their reference is the start's height.
+    let below = [0.0, 0.0, -HEIGHT];
+    Element::new("body")
+        .text("name", "torso")
+        .nums("pos", &[0.0, 0.0, HEIGHT])
+        .child(root_joint("rootx", "slide", [1.0, 0.0, 0.0]).nums("pos", &below))
+        .child(root_joint("rootz", "slide", [0.0, 0.0, 1.0]).nums("pos", &below).num("ref", HEIGHT))
+        .child(root_joint("rooty", "hinge", [0.0, 1.0, 0.0]))
+        .child(capsule("torso_geom", 0.05, (TOP - HIP) / 2.0, 0.9))
+}
+
+/// The foot of a leg.
+pub(super) struct Foot {
+    /// From the ankle to its front, in metres.
+    pub(super) reach: f64,
+    /// Half the length of its capsule, in metres.
+    pub(super) half: f64,
+    pub(super) friction: f64,
+}
+
+/// The leg that Hopper and Walker2d have; `side` ends the names of its parts.
+pub(super) fn leg(side: &str, foot: &Foot) -> Element {
+    let body =
+        |name: &str, pos: [f64; 3]| Element::new("body").text("name", &format!("{name}{side}")).nums("pos", &pos);
+    let hinge = |name: &str, pos: [f64; 3], range: [f64; 2]| {
+        Element::new("joint")
+            .text("name", &format!("{name}{side}_joint"))
+            .text("type", "hinge")
+            .nums("axis", &[0.0, -1.0, 0.0])
+            .nums("pos", &pos)
+            .nums("range", &range)
+    };
+    let bone = |name: &str, radius, half, friction| capsule(&format!("{name}{side}_geom"), radius, half, friction);
+    let Foot { reach, half, friction } = *foot;
+    let foot = body("foot", [reach, 0.0, -0.35]).child(hinge("foot", [-reach, 0.0, 0.1], [-45.0, 45.0])).child(
+        bone("foot", 0.06, half, friction)
+            .nums("pos", &[-reach / 2.0, 0.0, 0.1])
+            .nums("axisangle", &[0.0, 1.0, 0.0, -90.0]),
+    );
+    let shin = body("leg", [0.0, 0.0, SHIN - HIP])
+        .child(hinge("leg", [0.0, 0.0, 0.25], [-150.0, 0.0]))
+        .child(bone("leg", 0.04, 0.25, 0.9))
+        .child(foot);
+    body("thigh", [0.0, 0.0, HIP - HEIGHT])
+        .child(hinge("thigh", [0.0; 3], [-150.0, 0.0]))
+        .child(bone("thigh", 0.05, (HIP - KNEE) / 2.0, 0.9).nums("pos", &[0.0, 0.0, THIGH - HIP]))
+        .child(shin)
 }
 
 fn capsule(name: &str, radius: f64, half: f64, friction: f64) -> Element {

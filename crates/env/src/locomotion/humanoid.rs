@@ -8,7 +8,7 @@
 //! action and 5e-7 of the squared external forces, at most 10. Getting up pays the torso's height over the time of a physics step, plus 1,
 //! minus the same; it does not end.
 
-use super::{Contact, Forward, Moment, Paid, Part, Pay, RUN, Start, Task};
+use super::{Contact, Forward, Moment, Paid, Part, Pay, RUN, Start, Task, floor, free_root};
 use crate::mjcf::Element;
 use tony_mujoco::Simulation;
 
@@ -187,19 +187,8 @@ fn model(pose: &Pose) -> Element {
     let geoms =
         Element::new("geom").num("conaffinity", 1.0).num("condim", 1.0).num("contype", 1.0).num("margin", 0.001);
     let motors = Element::new("motor").text("ctrllimited", "true").nums("ctrlrange", &[-0.4, 0.4]);
-    let floor = Element::new("geom")
-        .text("name", "floor")
-        .text("type", "plane")
-        .num("condim", 3.0)
-        .nums("friction", &[1.0, 0.1, 0.1])
-        .nums("size", &[20.0, 20.0, 0.125]);
-    let free = Element::new("joint")
-        .text("name", "root")
-        .text("type", "free")
-        .text("limited", "false")
-        .num("armature", 0.0)
-        .num("damping", 0.0)
-        .num("stiffness", 0.0);
+    let floor = floor([20.0, 20.0, 0.125]).num("condim", 3.0).nums("friction", &[1.0, 0.1, 0.1]);
+    let free = free_root().num("stiffness", 0.0);
     let bend = |axis, range, stiffness| Hinge { axis, range, stiffness, damping: 5.0, armature: 0.02 };
     let quat = [1.0, 0.0, -0.002, 0.0];
     let pelvis = body("pelvis", pose.pelvis).nums("quat", &quat).children([
@@ -305,18 +294,8 @@ pub(crate) fn simple_model() -> Element {
         .num("conaffinity", 0.0)
         .num("margin", 0.1)
         .nums("friction", &[1.0, 0.5, 0.5]);
-    let floor = Element::new("geom")
-        .text("name", "floor")
-        .text("type", "plane")
-        .nums("size", &[40.0, 40.0, 40.0])
-        .num("conaffinity", 1.0);
-    let free = Element::new("joint")
-        .text("name", "root")
-        .text("type", "free")
-        .text("limited", "false")
-        .num("margin", 0.01)
-        .num("armature", 0.0)
-        .num("damping", 0.0);
+    let floor = floor([40.0; 3]).num("conaffinity", 1.0);
+    let free = free_root().num("margin", 0.01);
     let pelvis = body("pelvis", [0.0, 0.0, -0.425]).nums("quat", &[0.999_998, 0.0, -0.002, 0.0]).children([
         inertial(
             [-0.014_838_7, 0.0, 0.038_709_7],

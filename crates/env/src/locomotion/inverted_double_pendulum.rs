@@ -5,7 +5,7 @@
 //! sines and cosines of both angles, velocities and the force of the cart's limits, clipped to 10.
 
 use super::inverted_pendulum::ALONG_X;
-use super::{Moment, Paid, Part, Pay, Start, Task, along_x};
+use super::{Moment, Paid, Part, Pay, Start, Task, along_x, floor};
 use crate::mjcf::Element;
 use tony_mujoco::Simulation;
 
@@ -67,11 +67,7 @@ fn model() -> Element {
         geom("cart").nums("quat", &ALONG_X).nums("size", &[0.1, 0.1]),
         first,
     ]);
-    let floor = Element::new("geom")
-        .text("name", "floor")
-        .text("type", "plane")
-        .nums("pos", &[0.0, 0.0, -3.0])
-        .nums("size", &[40.0, 40.0, 40.0]);
+    let floor = floor([40.0; 3]).nums("pos", &[0.0, 0.0, -3.0]);
     let motor = Element::new("motor")
         .text("name", "slide")
         .text("joint", "slider")

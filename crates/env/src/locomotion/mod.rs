@@ -441,3 +441,18 @@ fn root_joint(name: &str, kind: &str, axis: [f64; 3]) -> Element {
         .num("damping", 0.0)
         .num("stiffness", 0.0)
 }
+
+/// The ground, of this half size and spacing of its grid in metres.
+pub(crate) fn floor(size: [f64; 3]) -> Element {
+    Element::new("geom").text("name", "floor").text("type", "plane").nums("size", &size)
+}
+
+/// The joint by which a body goes anywhere, without what other joints have by default.
+pub(crate) fn free_root() -> Element {
+    Element::new("joint")
+        .text("name", "root")
+        .text("type", "free")
+        .text("limited", "false")
+        .num("armature", 0.0)
+        .num("damping", 0.0)
+}

@@ -4,7 +4,7 @@
 //! two actuated hinges, 40 ms a step, nothing touches anything. Reward: velocity along x minus 0.0001 of the squared action;
 //! no episode terminates.
 
-use super::{Forward, Part, Pay, RUN, Start, Task};
+use super::{Forward, Part, Pay, RUN, Start, Task, floor};
 use crate::mjcf::Element;
 
 /// The task.
@@ -27,11 +27,7 @@ fn model() -> Element {
     let geoms = Element::new("geom").num("contype", 0.0).num("conaffinity", 0.0);
     let joints = Element::new("joint").num("armature", 0.1);
     let motors = Element::new("motor").nums("ctrlrange", &[-1.0, 1.0]).num("gear", 150.0);
-    let floor = Element::new("geom")
-        .text("name", "floor")
-        .text("type", "plane")
-        .nums("pos", &[0.0, 0.0, -0.1])
-        .nums("size", &[40.0, 40.0, 0.1]);
+    let floor = floor([40.0, 40.0, 0.1]).nums("pos", &[0.0, 0.0, -0.1]);
     let joint =
         |name, kind, axis: [f64; 3]| Element::new("joint").text("name", name).text("type", kind).nums("axis", &axis);
     let back = Element::new("body")

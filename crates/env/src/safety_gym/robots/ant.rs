@@ -1,6 +1,7 @@
 //! Ant: a four-legged walker that falls; Safety-Gymnasium's alone.
 
 use super::{Generation, Reading, Robot, common_sensors};
+use crate::locomotion::free_root;
 use crate::mjcf::Element;
 use crate::numpy::RandomState;
 use std::f64::consts::FRAC_PI_2;
@@ -48,13 +49,7 @@ const PART: f64 = 0.05;
 pub fn ant() -> Robot {
     let root = Generation::SafetyGymnasium.root();
     let joints: Vec<String> = (1..=LEGS.len()).flat_map(|k| [format!("hip_{k}"), format!("ankle_{k}")]).collect();
-    let free = Element::new("joint")
-        .text("name", "root")
-        .text("type", "free")
-        .text("limited", "false")
-        .num("armature", 0.0)
-        .num("damping", 0.0)
-        .num("margin", 0.01);
+    let free = free_root().num("margin", 0.01);
     let torso = Element::new("geom").text("name", "torso_geom").text("type", "sphere").num("size", 0.0625);
     let of_joints = |tag: &'static str, suffix: &str| -> Vec<Element> {
         let sensor = |name: &String| Element::new(tag).text("name", &format!("{name}{suffix}")).text("joint", name);
