@@ -38,16 +38,75 @@ fn whereabouts(simulation: &Simulation) -> [f64; 2] {
     [simulation.xpos()[3], simulation.xpos()[4]]
 }
 
-/// A leg: names of its bodies and geoms, where it points, whether its ankle bends to positive angles.
-const LEGS: [([&str; 2], [&str; 2], [f64; 2], bool); 4] = [
-    (["front_left_leg", "aux_1"], ["left_leg_geom", "left_ankle_geom"], [1.0, 1.0], true),
-    (["front_right_leg", "aux_2"], ["right_leg_geom", "right_ankle_geom"], [-1.0, 1.0], false),
-    (["back_leg", "aux_3"], ["back_leg_geom", "third_ankle_geom"], [-1.0, -1.0], false),
-    (["right_back_leg", "aux_4"], ["rightback_leg_geom", "fourth_ankle_geom"], [1.0, -1.0], true),
+/// The four legs of an Ant; lengths in metres, angles in the unit of the model.
+pub(crate) struct Legs {
+    /// Names of each leg's body, and of its foot's where that has one.
+    pub(crate) names: [(&'static str, Option<&'static str>); 4],
+    /// Lengths of a leg's first two parts along each axis; the last is twice as long.
+    pub(crate) part: f64,
+    /// Radius of all parts.
+    pub(crate) radius: f64,
+    /// How far hips turn to each side.
+    pub(crate) hip: f64,
+    /// Range of the ankles that bend to positive angles; the others have its mirror image.
+    pub(crate) ankle: [f64; 2],
+}
+
+const LEGS: Legs = Legs {
+    names: [("front_left_leg", None), ("front_right_leg", None), ("back_leg", None), ("right_back_leg", None)],
+    part: 0.2,
+    radius: 0.08,
+    hip: 30.0,
+    ankle: [30.0, 70.0],
+};
+
+/// Of each leg: names of the geoms of its last two parts, where it points, whether its ankle bends to positive angles.
+const FORMS: [([&str; 2], [f64; 2], bool); 4] = [
+    (["left_leg_geom", "left_ankle_geom"], [1.0, 1.0], true),
+    (["right_leg_geom", "right_ankle_geom"], [-1.0, 1.0], false),
+    (["back_leg_geom", "third_ankle_geom"], [-1.0, -1.0], false),
+    (["rightback_leg_geom", "fourth_ankle_geom"], [1.0, -1.0], true),
 ];
 
-/// Lengths of a leg's first two parts along each axis, in metres; the last is twice as long.
-const PART: f64 = 0.2;
+impl Legs {
+    /// Their bodies.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = Element> {
+        (0..FORMS.len()).map(|leg| self.body(leg))
+    }
+
+    fn body(&self, leg: usize) -> Element {
+        let ((name, foot_name), (geoms, [x, y], up)) = (self.names[leg], FORMS[leg]);
+        let number = leg + 1;
+        let to = |length: f64| [x * length, y * length, 0.0];
+        let bone = |name: &str, length: f64| {
+            Element::new("geom")
+                .text("name", name)
+                .text("type", "capsule")
+                .nums("fromto", &[[0.0; 3], to(length)].concat())
+                .num("size", self.radius)
+        };
+        let joint = |name: &str, axis: [f64; 3], range: [f64; 2]| {
+            let name = format!("{name}_{number}");
+            Element::new("joint").text("name", &name).text("type", "hinge").nums("axis", &axis).nums("range", &range)
+        };
+        let [low, high] = self.ankle;
+        let range = if up { [low, high] } else { [-high, -low] };
+        let mut foot = Element::new("body");
+        if let Some(name) = foot_name {
+            foot = foot.text("name", name);
+        }
+        let foot = foot
+            .nums("pos", &to(self.part))
+            .children([joint("ankle", [-x * y, 1.0, 0.0], range), bone(geoms[1], 2.0 * self.part)]);
+        let auxiliary = format!("aux_{number}");
+        let hip = Element::new("body").text("name", &auxiliary).nums("pos", &to(self.part)).children([
+            joint("hip", [0.0, 0.0, 1.0], [-self.hip, self.hip]),
+            bone(geoms[0], self.part),
+            foot,
+        ]);
+        Element::new("body").text("name", name).children([bone(&format!("{auxiliary}_geom"), self.part), hip])
+    }
+}
 
 /// What the two versions of the model do not share.
 pub(crate) struct Version {
@@ -76,7 +135,7 @@ pub(crate) fn model(version: &Version) -> Element {
     let free = free_root().num("margin", 0.01);
     let torso = Element::new("geom").text("name", "torso_geom").text("type", "sphere").num("size", 0.25);
     let body = Element::new("body").text("name", "torso").nums("pos", &[0.0, 0.0, 0.75]);
-    let body = body.children([free, torso]).children((0..LEGS.len()).map(leg));
+    let body = body.children([free, torso]).children(LEGS.bodies());
     let motor = |leg: usize| ["hip", "ankle"].map(|part| Element::new("motor").text("joint", &format!("{part}_{leg}")));
     Element::new("mujoco")
         .text("model", "ant")
@@ -85,31 +144,4 @@ pub(crate) fn model(version: &Version) -> Element {
         .child(Element::new("default").child(geoms).child(joints).child(motors))
         .child(Element::new("worldbody").child(floor).child(body))
         .child(Element::new("actuator").children([4, 1, 2, 3].into_iter().flat_map(motor)))
-}
-
-fn leg(number: usize) -> Element {
-    let (bodies, geoms, [x, y], up) = LEGS[number];
-    let number = number + 1;
-    let to = |length: f64| [x * length, y * length, 0.0];
-    let bone = |name: &str, length: f64| {
-        Element::new("geom")
-            .text("name", name)
-            .text("type", "capsule")
-            .nums("fromto", &[[0.0; 3], to(length)].concat())
-            .num("size", 0.08)
-    };
-    let joint = |name: &str, axis: [f64; 3], range: [f64; 2]| {
-        let name = format!("{name}_{number}");
-        Element::new("joint").text("name", &name).text("type", "hinge").nums("axis", &axis).nums("range", &range)
-    };
-    let range = if up { [30.0, 70.0] } else { [-70.0, -30.0] };
-    let foot = Element::new("body")
-        .nums("pos", &to(PART))
-        .children([joint("ankle", [-x * y, 1.0, 0.0], range), bone(geoms[1], 2.0 * PART)]);
-    let hip = Element::new("body").text("name", bodies[1]).nums("pos", &to(PART)).children([
-        joint("hip", [0.0, 0.0, 1.0], [-30.0, 30.0]),
-        bone(geoms[0], PART),
-        foot,
-    ]);
-    Element::new("body").text("name", bodies[0]).children([bone(&format!("aux_{number}_geom"), PART), hip])
 }
