@@ -27,6 +27,9 @@ mod testing;
 pub use registry::{Context, Listing, find, list, make};
 pub use safety_gym::world::is_world;
 
+/// What stands before the name of an environment that a Python program has.
+pub const IN_PYTHON: &str = "python:";
+
 use frame::Frame;
 use space::Space;
 
@@ -147,6 +150,24 @@ pub enum Error {
     NoRecordings {
         /// Environment's name.
         env: String,
+    },
+    /// An environment that is not of this program failed.
+    #[error("{env}, step {step} of the episode with seed {seed}: {what}")]
+    Outside {
+        /// Environment's name.
+        env: String,
+        /// Seed of the episode.
+        seed: u64,
+        /// Steps of the episode before this one.
+        step: usize,
+        /// What it says.
+        what: String,
+    },
+    /// A Python program has the environment, and this one does not.
+    #[error("`{name}` is an environment of the Python program that trained in it, and only there can it be made\ntry: tony_rl.resume or tony_rl.load in Python, with the function that makes it")]
+    InPython {
+        /// Its name there.
+        name: String,
     },
     /// A recorded episode is damaged or of another format.
     #[error("the recorded episode cannot be used: {reason}")]

@@ -10,7 +10,7 @@ use crate::probe::{self, Probe};
 use crate::safety_gym::world::{self, is_world};
 use crate::safety_gym::{SafetyGym, suite};
 use crate::sparse::{CartpoleSwingup, NoisyTv, SparseHalfCheetah, SparseMountainCar};
-use crate::{Env, Error, Result};
+use crate::{Env, Error, IN_PYTHON, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -107,6 +107,9 @@ pub fn list() -> &'static [Listing] {
 pub fn find(name: &str) -> Result<&'static Listing> {
     if is_world(name) {
         return find_world(name);
+    }
+    if let Some(name) = name.strip_prefix(IN_PYTHON) {
+        return Err(Error::InPython { name: name.to_owned() });
     }
     let same = |listing: &&Listing| name == listing.name || name == without_version(listing.name);
     LIST.iter().find(same).ok_or_else(|| Error::UnknownName { name: name.to_owned(), nearest: nearest(name) })
