@@ -164,7 +164,9 @@ pub enum Error {
         what: String,
     },
     /// A Python program has the environment, and this one does not.
-    #[error("`{name}` is an environment of the Python program that trained in it, and only there can it be made\ntry: tony_rl.resume or tony_rl.load in Python, with the function that makes it")]
+    #[error(
+        "`{name}` is an environment of the Python program that trained in it, and only there can it be made\ntry: tony_rl.resume or tony_rl.load in Python, with the function that makes it"
+    )]
     InPython {
         /// Its name there.
         name: String,

@@ -3,6 +3,8 @@
 //! [`worlds`] steps our environments for Gymnasium; [`foreign`] is a Gymnasium environment as one of ours; [`training`] trains in either.
 //! Everything that only Python needs to know (spaces, `info`, registration) is written in Python, in `python/tony_rl`.
 
+#![expect(clippy::needless_pass_by_value, reason = "what Python hands over is owned")]
+
 mod failure;
 mod foreign;
 mod training;

@@ -17,7 +17,9 @@ use tony_random::Stream;
 use tony_rl::algorithms::{self, Entry};
 use tony_rl::policy::Scratch;
 use tony_rl::{Actor, Trainer, load_actor};
-use tony_run::{Control, Exit, Field, Layer, Loaded, Manifest, Metrics, Outcome, Plan, RunFolder, Source, Stat, Training, stats};
+use tony_run::{
+    Control, Exit, Field, Layer, Loaded, Manifest, Metrics, Outcome, Plan, RunFolder, Source, Stat, Training, stats,
+};
 
 use crate::failure::{Failure, Result};
 use crate::foreign::{Cause, Foreign};
@@ -54,6 +56,11 @@ impl Place {
         let Some(make) = &self.make else { return worlds::make_telling(py, &self.name, n, self.offline) };
         let env = |_| Ok(Box::new(Foreign::new(make.call0(py)?.bind(py), self.cause.clone())?) as Box<dyn Env>);
         (0..n).map(env).collect()
+    }
+
+    /// Its name to people.
+    fn shown(&self) -> &str {
+        self.name.strip_prefix(tony_env::IN_PYTHON).unwrap_or(&self.name)
     }
 
     /// Whose fault it was.
@@ -234,7 +241,8 @@ impl Run {
         let total = number(&self.plan, "steps")?;
         let run = self.folder.dir().to_owned();
         let channels = &self.trainer.spec().costs;
-        watch.call_method1("start", (self.entry.title, &self.plan.env, &run, total, limits(&self.plan, channels)))?;
+        let limits = limits(&self.plan, channels);
+        watch.call_method1("start", (self.entry.title, self.place.shown(), &run, total, limits))?;
         let (outcome, interrupted, last) = self.train(py, total, watch)?;
         let (updates, seconds) = last.unwrap_or(self.before);
         let exit = |code, reason: &str, resume| Exit {
@@ -387,7 +395,7 @@ impl Policy {
     /// The environment that it was trained in.
     #[getter]
     fn env(&self) -> &str {
-        self.place.name.strip_prefix(tony_env::IN_PYTHON).unwrap_or(&self.place.name)
+        self.place.shown()
     }
 
     /// Environment steps that it was trained for.
@@ -427,7 +435,12 @@ impl Policy {
     }
 
     /// An action for each row of observations: the most likely one, or one drawn.
-    fn act<'py>(&self, py: Python<'py>, obs: PyReadonlyArray2<'py, f32>, deterministic: bool) -> Result<Bound<'py, PyArray2<f32>>> {
+    fn act<'py>(
+        &self,
+        py: Python<'py>,
+        obs: PyReadonlyArray2<'py, f32>,
+        deterministic: bool,
+    ) -> Result<Bound<'py, PyArray2<f32>>> {
         let [n, dim] = [0, 1].map(|axis| obs.shape()[axis]);
         if dim != self.spec.obs_dim {
             let what = format!("an observation of {} has {} numbers, not {dim}", self.env(), self.spec.obs_dim);
@@ -458,7 +471,8 @@ impl Policy {
     #[pyo3(signature = (episodes = 10, *, seed = 0))]
     fn evaluate<'py>(&self, py: Python<'py>, episodes: usize, seed: u64) -> Result<Bound<'py, PyDict>> {
         let mut env = self.place.envs(py, 1)?.swap_remove(0);
-        let sums = py.detach(|| tony_rl::evaluate(self.actor.as_ref(), env.as_mut(), episodes, seed, &mut |_, _, _, _, _| ()));
+        let sums =
+            py.detach(|| tony_rl::evaluate(self.actor.as_ref(), env.as_mut(), episodes, seed, &mut |_, _, _, _, _| ()));
         let sums = sums.map_err(|error| self.place.blame(error))?;
         let stat = |values: Vec<f64>| {
             let Stat { mean, lo, hi, n } =

@@ -43,13 +43,12 @@ pub fn make_telling(py: Python<'_>, name: &str, n: usize, offline: bool) -> Resu
 
 fn context(listing: &Listing, offline: bool, note: &mut dyn FnMut(&str)) -> Result<Context> {
     let library = listing.needs_mujoco.then(|| tony_mujoco::locate(offline, note)).transpose()?;
-    let meshes = match listing.needs_meshes {
-        true => {
-            let environment = tony_fetch::Environment::of_process();
-            let files = tony_fetch::locate_all(&MESHES, &environment, true, offline, note)?;
-            files.first().and_then(|file| file.parent()).map(Path::to_owned)
-        }
-        false => None,
+    let meshes = if listing.needs_meshes {
+        let environment = tony_fetch::Environment::of_process();
+        let files = tony_fetch::locate_all(&MESHES, &environment, true, offline, note)?;
+        files.first().and_then(|file| file.parent()).map(Path::to_owned)
+    } else {
+        None
     };
     Ok(Context::new(library, meshes))
 }
@@ -157,7 +156,7 @@ impl World {
 #[pyclass(module = "tony_rl._tony")]
 pub struct Worlds {
     /// Behind a lock, so that two threads of Python cannot step at once.
-    worlds: Mutex<Vec<World>>,
+    all: Mutex<Vec<World>>,
     spec: Spec,
     autoreset: Autoreset,
     pool: Option<ThreadPool>,
@@ -192,7 +191,7 @@ impl Worlds {
         let threads = threads.min(n);
         let pool = (threads > 1).then(|| ThreadPoolBuilder::new().num_threads(threads).build()).transpose();
         let pool = pool.map_err(|error| Failure::new(format!("{threads} threads cannot be started: {error}"), None))?;
-        Ok(Self { worlds: Mutex::new(worlds), spec, autoreset, pool })
+        Ok(Self { all: Mutex::new(worlds), spec, autoreset, pool })
     }
 
     /// Full name, with the version.
@@ -250,10 +249,13 @@ impl Worlds {
         let rows = contiguous(obs.as_slice_mut())?;
         let (pool, dim) = (self.pool.as_ref(), self.spec.obs_dim);
         py.detach(|| {
-            let mut worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut worlds = self.all.lock().unwrap_or_else(PoisonError::into_inner);
             let n = worlds.len();
             if rows.len() != n * dim || seeds.len() != n || mask.as_ref().is_some_and(|mask| mask.len() != n) {
-                return Err(Failure::new(format!("there are {n} environments, with {dim} numbers an observation"), None));
+                return Err(Failure::new(
+                    format!("there are {n} environments, with {dim} numbers an observation"),
+                    None,
+                ));
             }
             let mut tasks: Vec<_> = worlds.iter_mut().zip(rows.chunks_mut(dim)).zip(seeds).collect();
             if let Some(mask) = mask {
@@ -289,7 +291,7 @@ impl Worlds {
             let truncated = contiguous(truncated.as_slice_mut())?;
             let last = last.as_mut().map(|last| contiguous(last.as_slice_mut())).transpose()?;
             py.detach(|| {
-                let mut worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut worlds = self.all.lock().unwrap_or_else(PoisonError::into_inner);
                 self.check(&worlds, actions)?;
                 let mut last = last.map(|last| last.chunks_mut(dim));
                 // Where nothing costs there is no row to cut.
@@ -309,7 +311,7 @@ impl Worlds {
 
     /// Everything that the future of environment `i` depends on.
     fn save<'py>(&self, py: Python<'py>, i: usize) -> Result<Bound<'py, PyBytes>> {
-        let mut worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut worlds = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let world = number(&mut worlds, i)?;
         if world.phase == Phase::Unborn {
             return Err(Failure::new("an environment that was never reset has no state", Some("env.reset(seed=0)")));
@@ -323,9 +325,10 @@ impl Worlds {
 
     /// Go on exactly from what [`Worlds::save`] gave, which an environment of the same task may have given.
     fn load(&self, i: usize, state: &[u8]) -> Result<()> {
-        let mut worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut worlds = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let world = number(&mut worlds, i)?;
-        let short = || Failure::new(format!("this is no saved state of {}", self.spec.name), Some("env.unwrapped.save()"));
+        let short =
+            || Failure::new(format!("this is no saved state of {}", self.spec.name), Some("env.unwrapped.save()"));
         let (over, rest) = state.split_first().ok_or_else(short)?;
         let (seed, rest) = rest.split_first_chunk().ok_or_else(short)?;
         let (followed, rest) = rest.split_first_chunk().ok_or_else(short)?;
@@ -366,7 +369,8 @@ impl Worlds {
                     Space::Box { .. } => "finite numbers (those outside the bounds are clipped)".to_owned(),
                     Space::Discrete { n } => format!("a whole number from 0 to {}", n - 1),
                 };
-                let what = format!("environment {i} of {}: the action is {action:?}, expected {allowed}", self.spec.name);
+                let what =
+                    format!("environment {i} of {}: the action is {action:?}, expected {allowed}", self.spec.name);
                 return Err(Failure::new(what, None));
             }
         }

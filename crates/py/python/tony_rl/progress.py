@@ -36,7 +36,7 @@ class Bar(Silent):
         self._out = sys.stderr
         self._live = self._out.isatty() or "ipykernel" in sys.modules
         self._last: Dict[str, Any] = {}
-        self._shown = -math.inf
+        self._shown = -math.inf if self._live else time.monotonic()
         self._width = 0
 
     def start(self, title, env, run, total, limits):
@@ -57,8 +57,9 @@ class Bar(Silent):
         left = _duration((self._total - steps) / rate) if rate > 0 else "-"
         filled = round(share * WIDTH)
         doing = ("collecting", "updating", "committing")[phase]
-        parts = [f"{'█' * filled}{'░' * (WIDTH - filled)} {share:4.0%}", f"{steps:,}", *self._measures(), f"{rate:,.0f} steps/s"]
-        text = "  ".join([*parts, f"{left} left", doing if self._live else ""]).rstrip()
+        bar = f"{'█' * filled}{'░' * (WIDTH - filled)} {share:4.0%}"
+        speed = [f"{rate:,.0f} steps/s", f"{left} left"] if rate > 0 else []
+        text = "  ".join([bar, f"{steps:,}", *self._measures(), *speed, *([doing] if self._live else [])])
         if self._live:
             self._write("\r" + text.ljust(self._width))
             self._width = len(text)
