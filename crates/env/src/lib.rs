@@ -13,6 +13,7 @@ pub mod golden;
 pub mod locomotion;
 pub mod mjcf;
 pub mod numpy;
+pub mod options;
 pub mod pcg64;
 pub mod probe;
 pub mod recording;

@@ -1,11 +1,12 @@
 //! Environments by name.
 
 use crate::circle_gather::{self, Creature, PointCircle, PointGather};
-use crate::classic::{Acrobot, CartPole, ClosedForm, MountainCar, MountainCarContinuous, OptionPoint, Pendulum};
+use crate::classic::{Acrobot, CartPole, ClosedForm, MountainCar, MountainCarContinuous, Pendulum};
 use crate::locomotion::{
     self, Locomotion, ant, half_cheetah, hopper, humanoid, inverted_double_pendulum, inverted_pendulum, pusher,
     reacher, speed, swimmer, walker2d,
 };
+use crate::options::{AntMaze, OptionPoint, robots};
 use crate::probe::{self, Probe};
 use crate::safety_gym::world::{self, is_world};
 use crate::safety_gym::{SafetyGym, suite};
@@ -75,19 +76,20 @@ pub struct Listing {
     pub(crate) task: Task,
 }
 
+/// Makes an environment.
+type Make = fn(&Context) -> Result<Box<dyn Env>>;
+
 /// Which code an environment is.
 #[derive(Clone, Copy)]
 pub(crate) enum Task {
     ClosedForm(fn() -> Box<dyn ClosedForm>),
-    OptionPoint,
-    PointCircle,
-    PointGather,
     Creature(&'static circle_gather::Task),
     Locomotion(&'static locomotion::Task),
     SafetyGym(suite::Entry),
     /// Its name is its file.
     World,
-    Sparse(fn(&Context) -> Result<Box<dyn Env>>),
+    /// Whatever else there is.
+    Other(Make),
     Probe(&'static probe::Task),
 }
 
@@ -136,9 +138,6 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
     let listing = find(name)?;
     Ok(match &listing.task {
         Task::ClosedForm(make) => make(),
-        Task::OptionPoint => Box::new(OptionPoint::new()),
-        Task::PointCircle => Box::new(PointCircle::new()),
-        Task::PointGather => Box::new(PointGather::new()),
         Task::Creature(task) => Box::new(Creature::new(task, context)?),
         Task::Locomotion(task) => Box::new(Locomotion::new(task, context)?),
         Task::SafetyGym(entry) => {
@@ -149,7 +148,7 @@ pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
             let (robot, task) = world::read(Path::new(listing.name))?;
             Box::new(SafetyGym::named(listing.name, robot, task, context)?)
         }
-        Task::Sparse(make) => make(context)?,
+        Task::Other(make) => make(context)?,
         Task::Probe(task) => Box::new(Probe::new(task)),
     })
 }
@@ -185,6 +184,18 @@ static LIST: LazyLock<Vec<Listing>> = LazyLock::new(|| {
     ONE_BY_ONE.iter().copied().chain(creatures).chain(safety_gym).chain(speed).collect()
 });
 
+/// A robot with nothing to gain.
+macro_rules! nothing_to_gain {
+    ($task:path) => {
+        Listing {
+            family: "options",
+            // Not the reference's, though its robot is.
+            task: Task::Other(|context| Ok(Box::new(Locomotion::new(&$task, context)?))),
+            ..locomotion(&$task)
+        }
+    };
+}
+
 /// Those that are no product of robots and tasks.
 const ONE_BY_ONE: &[Listing] = &[
     closed_form(
@@ -200,33 +211,12 @@ const ONE_BY_ONE: &[Listing] = &[
         Box::new(MountainCarContinuous::new())
     }),
     closed_form("Pendulum-v1", "swing a pendulum up with a torque too weak to lift it", || Box::new(Pendulum::new())),
-    Listing {
-        name: "OptionPoint-v0",
-        family: "classic",
-        summary: "move a point in the plane; nothing is to be gained, so that options can be found",
-        needs_mujoco: false,
-        needs_meshes: false,
-        random: true,
-        task: Task::OptionPoint,
-    },
-    Listing {
-        name: "PointCircle-v0",
-        family: "circle_gather",
-        summary: "run round a wide circle, but stay between two walls",
-        needs_mujoco: false,
-        needs_meshes: false,
-        random: true,
-        task: Task::PointCircle,
-    },
-    Listing {
-        name: "PointGather-v0",
-        family: "circle_gather",
-        summary: "collect two apples, avoid eight bombs",
-        needs_mujoco: false,
-        needs_meshes: false,
-        random: true,
-        task: Task::PointGather,
-    },
+    other("circle_gather", "PointCircle-v0", "run round a wide circle, but stay between two walls", |_| {
+        Ok(Box::new(PointCircle::new()))
+    }),
+    other("circle_gather", "PointGather-v0", "collect two apples, avoid eight bombs", |_| {
+        Ok(Box::new(PointGather::new()))
+    }),
     locomotion(&ant::TASK),
     locomotion(&half_cheetah::TASK),
     locomotion(&hopper::TASK),
@@ -238,6 +228,24 @@ const ONE_BY_ONE: &[Listing] = &[
     locomotion(&reacher::TASK),
     locomotion(&swimmer::TASK),
     locomotion(&walker2d::TASK),
+    other(
+        "options",
+        "OptionPoint-v0",
+        "move a point in the plane; nothing is to be gained, so that options can be found",
+        |_| Ok(Box::new(OptionPoint::new())),
+    ),
+    nothing_to_gain!(robots::ANT),
+    nothing_to_gain!(robots::HALF_CHEETAH),
+    nothing_to_gain!(robots::SWIMMER),
+    Listing {
+        needs_mujoco: true,
+        ..other(
+            "options",
+            "AntMaze-v0",
+            "a four-legged robot finds its way round two corners: a place to use options in",
+            |context| Ok(Box::new(AntMaze::new(context)?)),
+        )
+    },
     sparse("SparseMountainCar-v0", "swing out of a valley; only leaving it pays", |_| {
         Ok(Box::new(SparseMountainCar::new()))
     }),
@@ -288,16 +296,14 @@ const fn locomotion(task: &'static locomotion::Task) -> Listing {
     }
 }
 
-const fn sparse(name: &'static str, summary: &'static str, make: fn(&Context) -> Result<Box<dyn Env>>) -> Listing {
-    Listing {
-        name,
-        family: "sparse",
-        summary,
-        needs_mujoco: false,
-        needs_meshes: false,
-        random: true,
-        task: Task::Sparse(make),
-    }
+/// Made by a function of its own, and without MuJoCo.
+const fn other(family: &'static str, name: &'static str, summary: &'static str, make: Make) -> Listing {
+    let task = Task::Other(make);
+    Listing { name, family, summary, needs_mujoco: false, needs_meshes: false, random: true, task }
+}
+
+const fn sparse(name: &'static str, summary: &'static str, make: Make) -> Listing {
+    other("sparse", name, summary, make)
 }
 
 const fn probe(task: &'static probe::Task) -> Listing {

@@ -93,7 +93,7 @@ class Single(unittest.TestCase):
     def test_what_is_wrong_is_named_and_nothing_is_stepped(self):
         with self.assertRaisesRegex(tony_rl.Error, 'SafetyPointGaol1.*\n*try: "SafetyPointGoal1-v0"'):
             tony_rl.make("SafetyPointGaol1")
-        with self.assertRaisesRegex(tony_rl.Error, "render_mode"):
+        with self.assertRaisesRegex(TypeError, "render_mode"):
             tony_rl.make(GOAL, render_mode="human")
         with self.assertRaisesRegex(tony_rl.Error, "nowhere.toml"):
             tony_rl.make("nowhere.toml")

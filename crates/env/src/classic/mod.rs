@@ -5,13 +5,11 @@
 mod acrobot;
 mod cartpole;
 mod mountain_car;
-mod option_point;
 mod pendulum;
 
 pub use acrobot::Acrobot;
 pub use cartpole::CartPole;
 pub use mountain_car::{MountainCar, MountainCarContinuous};
-pub use option_point::OptionPoint;
 pub use pendulum::Pendulum;
 
 use crate::Env;

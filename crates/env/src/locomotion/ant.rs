@@ -29,7 +29,8 @@ pub const TASK: Task = Task {
     from_above: true,
 };
 
-fn healthy(qpos: &[f64], qvel: &[f64]) -> bool {
+/// Is it up?
+pub(crate) fn healthy(qpos: &[f64], qvel: &[f64]) -> bool {
     qpos[2] >= 0.2 && qpos[2] <= 1.0 && qpos.iter().chain(qvel).all(|x| x.is_finite())
 }
 
@@ -115,11 +116,16 @@ pub(crate) struct Version {
     solimp: Option<[f64; 3]>,
 }
 
-const GYMNASIUM: Version = Version { timestep: 0.01, solimp: None };
+pub(crate) const GYMNASIUM: Version = Version { timestep: 0.01, solimp: None };
 /// Of Duan et al., *Benchmarking deep reinforcement learning for continuous control* (2016).
 pub(crate) const DUAN: Version = Version { timestep: 0.02, solimp: Some([0.8, 0.8, 0.01]) };
 
 pub(crate) fn model(version: &Version) -> Element {
+    model_among(version, [])
+}
+
+/// With more things in the world.
+pub(crate) fn model_among(version: &Version, things: impl IntoIterator<Item = Element>) -> Element {
     let mut geoms = Element::new("geom")
         .num("conaffinity", 0.0)
         .num("condim", 3.0)
@@ -142,6 +148,6 @@ pub(crate) fn model(version: &Version) -> Element {
         .child(Element::new("compiler").text("angle", "degree").text("inertiafromgeom", "true"))
         .child(Element::new("option").num("timestep", version.timestep).text("integrator", "RK4"))
         .child(Element::new("default").child(geoms).child(joints).child(motors))
-        .child(Element::new("worldbody").child(floor).child(body))
+        .child(Element::new("worldbody").child(floor).child(body).children(things))
         .child(Element::new("actuator").children([4, 1, 2, 3].into_iter().flat_map(motor)))
 }

@@ -52,7 +52,7 @@ class Env(gymnasium.Env):
 
     def __init__(self, name: Optional[str] = None, *, world: Optional[str] = None, render_mode: Optional[str] = None):
         if render_mode is not None:
-            raise Error(f"there is no render_mode `{render_mode}`\ntry: tony play, which draws episodes")
+            raise TypeError(f"there is no render_mode `{render_mode}`\ntry: tony play, which draws episodes")
         self.render_mode = None
         self._worlds = Worlds(_name(name, world), 1, autoreset="Disabled")
         self.observation_space, self.action_space = _spaces(self._worlds)
@@ -136,7 +136,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         render_mode: Optional[str] = None,
     ):
         if render_mode is not None:
-            raise Error(f"there is no render_mode `{render_mode}`\ntry: tony play, which draws episodes")
+            raise TypeError(f"there is no render_mode `{render_mode}`\ntry: tony play, which draws episodes")
         mode = getattr(autoreset_mode, "value", autoreset_mode)
         self._worlds = Worlds(_name(name, world), num_envs, autoreset=mode, threads=threads)
         self.num_envs = num_envs
