@@ -48,7 +48,8 @@ impl Acrobot {
 
     fn observe(&self, obs: &mut [f64]) {
         let [first, second, first_speed, second_speed] = self.state;
-        let row = [libm::cos(first), libm::sin(first), libm::cos(second), libm::sin(second), first_speed, second_speed];
+        let ((first_sin, first_cos), (second_sin, second_cos)) = (libm::sincos(first), libm::sincos(second));
+        let row = [first_cos, first_sin, second_cos, second_sin, first_speed, second_speed];
         obs.iter_mut().zip(row).for_each(|(obs, x)| *obs = f64::from(x as f32));
     }
 }
@@ -63,7 +64,7 @@ impl Default for Acrobot {
 
 /// Velocities and accelerations of a state under a torque. Sutton and Barto, *Reinforcement Learning* (1998), section 11.3.
 fn slope([first, second, first_speed, second_speed]: [f64; 4], torque: f64) -> [f64; 4] {
-    let (sin, cos) = (libm::sin(second), libm::cos(second));
+    let (sin, cos) = libm::sincos(second);
     let d1 = CENTRE * CENTRE + (1.0 + CENTRE * CENTRE + 2.0 * CENTRE * cos) + 1.0 + 1.0;
     let d2 = (CENTRE * CENTRE + CENTRE * cos) + 1.0;
     let phi2 = CENTRE * GRAVITY * libm::cos(first + second - FRAC_PI_2);

@@ -78,7 +78,7 @@ impl Env for CartPole {
     fn step(&mut self, action: &[f64], obs: &mut [f64], _: &mut [f64]) -> Result<Step> {
         let force = if self.spec.chosen(action, self.steps)? == 1 { FORCE } else { -FORCE };
         let [x, x_dot, theta, theta_dot] = self.state;
-        let (sin, cos) = (libm::sin(theta), libm::cos(theta));
+        let (sin, cos) = libm::sincos(theta);
         let push = (force + POLE_MOMENT * (theta_dot * theta_dot) * sin) / TOTAL_MASS;
         let inertia = HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * (cos * cos) / TOTAL_MASS);
         let theta_acc = (GRAVITY * sin - cos * push) / inertia;

@@ -47,7 +47,8 @@ impl Pendulum {
 
     fn observe(&self, obs: &mut [f64]) {
         let [theta, speed] = self.state;
-        for (obs, x) in obs.iter_mut().zip([libm::cos(theta), libm::sin(theta), speed]) {
+        let (sin, cos) = libm::sincos(theta);
+        for (obs, x) in obs.iter_mut().zip([cos, sin, speed]) {
             *obs = f64::from(x as f32);
         }
     }
@@ -78,7 +79,9 @@ impl Env for Pendulum {
         self.spec.clip(action, self.steps, &mut torque)?;
         let [torque] = torque;
         let [theta, speed] = self.state;
-        let angle = (theta + PI).rem_euclid(2.0 * PI) - PI;
+        let turned = theta + PI;
+        // A remainder takes longer than all the rest, and in the first turn it changes nothing.
+        let angle = if (0.0..2.0 * PI).contains(&turned) { turned } else { turned.rem_euclid(2.0 * PI) } - PI;
         let reward = -(angle * angle + 0.1 * (speed * speed) + 0.001 * (torque * torque));
         let gravity = 3.0 * GRAVITY / (2.0 * LENGTH) * libm::sin(theta);
         let acceleration = gravity + 3.0 / (MASS * LENGTH * LENGTH) * torque;
