@@ -223,6 +223,7 @@ impl From<tony_env::Error> for Failure {
                 Self::unknown("unknown_env", &error, name, nearest.as_deref(), "tony list envs")
             }
             world @ tony_env::Error::BadWorld { .. } => Self::from_text("world", Code::Usage, &world.to_string()),
+            python @ tony_env::Error::InPython { .. } => Self::from_text("in_python", Code::Usage, &python.to_string()),
             other => {
                 let source = other.source().map(|source| format!("\n{source}")).unwrap_or_default();
                 Self::from_text("env", Code::Failed, &format!("{other}{source}"))

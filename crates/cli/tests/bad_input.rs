@@ -45,6 +45,9 @@ fn values_of_the_wrong_type_or_out_of_range_are_refused_before_the_first_step() 
         .tony("train ppo CartPole --threads 0")
         .fails(2, &["invalid value '0' for '--threads <N>'", "try: tony train --help"]);
     place.tony("train cpo CartPole").fails(2, &["no costs", "try: "]);
+    place
+        .tony("train ppo python:Mine-v0")
+        .fails(2, &["`Mine-v0` is an environment of the Python program", "try: tony_rl.resume"]);
     place.tony("train valor OptionPoint contexts=0").fails(2, &["setting `contexts` cannot be `0`", "try: "]);
     place.tony("train valor OptionPoint contexts=-4").fails(2, &["setting `contexts` cannot be `-4`", "try: "]);
     place.tony("train vic OptionPoint paths=10").fails(2, &["paths = 10 cannot be shared by envs = 4", "try: "]);

@@ -266,6 +266,9 @@ impl Run {
             }
             Ok(Outcome::Finished) => {
                 self.folder.finish(&exit(0, "finished", false))?;
+                if let Some(error) = interrupted {
+                    return Err(error.into());
+                }
                 warn(py, &self.folder.take_warnings())?;
                 let none = || Failure::new(format!("{} has no checkpoint", run.display()), None);
                 let loaded = self.folder.latest()?.ok_or_else(none)?;
@@ -299,15 +302,14 @@ impl Run {
                 let told = match &line {
                     Ok(metrics) => {
                         last = metrics.get("updates").zip(metrics.get("seconds")).map(|(u, s)| (u as u64, s));
-                        to_dict(py, metrics).and_then(|line| watch.call_method1("line", (line,)))
+                        to_dict(py, metrics).and_then(|line| watch.call_method1("line", (line,)).map(drop))
                     }
-                    Err(RecvTimeoutError::Timeout) => {
-                        let phase = control.phase.load(Ordering::Relaxed);
-                        watch.call_method1("tick", (control.steps.load(Ordering::Relaxed), phase))
-                    }
+                    Err(RecvTimeoutError::Timeout) => Ok(()),
                     Err(RecvTimeoutError::Disconnected) => break,
                 };
-                if let Err(error) = told.and_then(|_| py.check_signals()) {
+                let far = (control.steps.load(Ordering::Relaxed), control.phase.load(Ordering::Relaxed));
+                let told = told.and_then(|()| watch.call_method1("tick", far)).and_then(|_| py.check_signals());
+                if let Err(error) = told {
                     raised.get_or_insert(error);
                     control.stop.store(true, Ordering::Relaxed);
                 }

@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Tuple
 
 #: Width of the bar, in characters.
 WIDTH = 24
-#: Between two lines of a log, seconds.
-LOG_EVERY = 10.0
+#: Seconds between two pictures of the bar, and between two lines of a log.
+LIVE_EVERY, LOG_EVERY = 0.1, 10.0
 
 
 class Silent:
@@ -45,11 +45,11 @@ class Bar(Silent):
         self._write(f"{title} on {env}, {total:,} steps -> {run}\n")
 
     def tick(self, steps, phase):
-        """Draw the bar, at most ten times a second."""
+        """Draw the bar, if the last one is old enough."""
         if self._first is None:
             self._first = steps
         now = time.monotonic()
-        if not self._live and now - self._shown < LOG_EVERY:
+        if now - self._shown < (LIVE_EVERY if self._live else LOG_EVERY):
             return
         self._shown = now
         share = min(1.0, steps / self._total)
