@@ -42,12 +42,20 @@ impl RandomState {
         y ^ (y >> 18)
     }
 
+    /// New words. Cut where the word that is `M` ahead is round the end, so that several are made at once.
     fn twist(&mut self) {
-        for i in 0..N {
-            let y = (self.words[i] & 0x8000_0000) | (self.words[(i + 1) % N] & 0x7fff_ffff);
-            let odd = if y & 1 == 1 { 0x9908_b0df } else { 0 };
-            self.words[i] = self.words[(i + M) % N] ^ (y >> 1) ^ odd;
+        let mix = |this: u32, next: u32, ahead: u32| {
+            let y = (this & 0x8000_0000) | (next & 0x7fff_ffff);
+            ahead ^ (y >> 1) ^ ((y & 1).wrapping_neg() & 0x9908_b0df)
+        };
+        let words = &mut self.words;
+        for i in 0..N - M {
+            words[i] = mix(words[i], words[i + 1], words[i + M]);
         }
+        for i in N - M..N - 1 {
+            words[i] = mix(words[i], words[i + 1], words[i + M - N]);
+        }
+        words[N - 1] = mix(words[N - 1], words[0], words[M - 1]);
         self.next = 0;
     }
 
