@@ -26,6 +26,8 @@ pub mod model {
     pub const NGEOM: Size = Size::new("ngeom", 136);
     pub const NSITE: Size = Size::new("nsite", 144);
     pub const NMESH: Size = Size::new("nmesh", 296);
+    pub const NMESHVERT: Size = Size::new("nmeshvert", 304);
+    pub const NMESHFACE: Size = Size::new("nmeshface", 328);
     pub const NFLEX: Size = Size::new("nflex", 168);
     pub const NPAIR: Size = Size::new("npair", 456);
     pub const NEXCLUDE: Size = Size::new("nexclude", 464);
@@ -55,6 +57,8 @@ pub mod model {
         NGEOM,
         NSITE,
         NMESH,
+        NMESHVERT,
+        NMESHFACE,
         NFLEX,
         NPAIR,
         NEXCLUDE,
@@ -142,6 +146,12 @@ pub mod model {
     pub const GEOM_MARGIN: Array<f64> = Array::new("geom_margin", 2576, NGEOM, 1);
     pub const GEOM_GAP: Array<f64> = Array::new("geom_gap", 2584, NGEOM, 1);
     pub const GEOM_RGBA: Array<f32> = Array::new("geom_rgba", 2624, NGEOM, 4);
+    pub const MESH_VERTADR: Array<i32> = Array::new("mesh_vertadr", 3664, NMESH, 1);
+    pub const MESH_VERTNUM: Array<i32> = Array::new("mesh_vertnum", 3672, NMESH, 1);
+    pub const MESH_FACEADR: Array<i32> = Array::new("mesh_faceadr", 3680, NMESH, 1);
+    pub const MESH_FACENUM: Array<i32> = Array::new("mesh_facenum", 3688, NMESH, 1);
+    pub const MESH_VERT: Array<f32> = Array::new("mesh_vert", 3776, NMESHVERT, 3);
+    pub const MESH_FACE: Array<i32> = Array::new("mesh_face", 3800, NMESHFACE, 3);
     pub const SITE_TYPE: Array<i32> = Array::new("site_type", 2632, NSITE, 1);
     pub const SITE_BODYID: Array<i32> = Array::new("site_bodyid", 2640, NSITE, 1);
     pub const SITE_GROUP: Array<i32> = Array::new("site_group", 2664, NSITE, 1);
@@ -270,6 +280,12 @@ pub mod model {
         GEOM_MARGIN.entry(),
         GEOM_GAP.entry(),
         GEOM_RGBA.entry(),
+        MESH_VERTADR.entry(),
+        MESH_VERTNUM.entry(),
+        MESH_FACEADR.entry(),
+        MESH_FACENUM.entry(),
+        MESH_VERT.entry(),
+        MESH_FACE.entry(),
         SITE_TYPE.entry(),
         SITE_BODYID.entry(),
         SITE_GROUP.entry(),

@@ -435,6 +435,19 @@ arrays! {
     /// Colour, `[ngeom, 4]`.
     geom_rgba, geom_rgba_mut = GEOM_RGBA: f32;
 
+    /// First vertex, `[nmesh]`.
+    mesh_vertadr = MESH_VERTADR: i32;
+    /// Number of vertices, `[nmesh]`.
+    mesh_vertnum = MESH_VERTNUM: i32;
+    /// First face, `[nmesh]`.
+    mesh_faceadr = MESH_FACEADR: i32;
+    /// Number of faces, `[nmesh]`.
+    mesh_facenum = MESH_FACENUM: i32;
+    /// Vertices of all meshes in the frames of their geoms, m, `[nmeshvert, 3]`.
+    mesh_vert = MESH_VERT: f32;
+    /// Faces of all meshes, each three vertices of its own mesh, `[nmeshface, 3]`.
+    mesh_face = MESH_FACE: i32;
+
     /// Type (`mjtGeom`), `[nsite]`.
     site_type = SITE_TYPE: i32;
     /// The site's body, `[nsite]`.

@@ -136,7 +136,7 @@ const NUMBERS: &str = "VERSION SIZEOF_CONTACT WARNINGS STATE_INTEGRATION";
 
 /// Sizes of a model that the binding reads besides those that count the rows of an array.
 const SIZES: &str = "\
-    nq nv nu nactuator nout na nbody njnt ntree nC ngeom nsite nmesh nflex npair nexclude neq ntendon nwrap nsensor nkey \
+    nq nv nu nactuator nout na nbody njnt ntree nC ngeom nsite nmesh nmeshvert nmeshface nflex npair nexclude neq ntendon nwrap nsensor nkey \
     nmocap nplugin nuserdata nsensordata npluginstate nhistory nbuffer";
 
 /// Arrays of a model that the binding reads.
@@ -148,8 +148,8 @@ const MODEL: &str = "\
     jnt_actfrcrange jnt_margin dof_bodyid dof_jntid dof_parentid dof_solref dof_solimp dof_frictionloss \
     dof_armature dof_damping dof_invweight0 dof_M0 geom_type geom_contype geom_conaffinity geom_condim geom_bodyid \
     geom_dataid geom_group geom_priority geom_sameframe geom_solmix geom_solref geom_solimp geom_size geom_aabb \
-    geom_rbound geom_pos geom_quat geom_friction geom_margin geom_gap geom_rgba site_type site_bodyid site_group \
-    site_sameframe site_size site_pos site_quat site_rgba eq_type eq_obj1id eq_obj2id eq_objtype eq_active0 \
+    geom_rbound geom_pos geom_quat geom_friction geom_margin geom_gap geom_rgba mesh_vertadr mesh_vertnum mesh_faceadr \
+    mesh_facenum mesh_vert mesh_face site_type site_bodyid site_group site_sameframe site_size site_pos site_quat site_rgba eq_type eq_obj1id eq_obj2id eq_objtype eq_active0 \
     eq_solref eq_solimp eq_data exclude_signature tendon_adr tendon_num tendon_limited tendon_solref_lim \
     tendon_solimp_lim tendon_range tendon_margin tendon_stiffness tendon_damping tendon_frictionloss \
     tendon_lengthspring tendon_length0 tendon_invweight0 wrap_type wrap_objid wrap_prm actuator_trntype \
