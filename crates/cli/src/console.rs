@@ -1,9 +1,11 @@
 //! The only place that writes to the terminal: results on standard output, notes and progress on standard error.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossterm::{cursor, execute, terminal};
+use indicatif::{ProgressBar, ProgressStyle};
 use tony_run::Stat;
 
 use crate::failure::Result;
@@ -30,6 +32,16 @@ pub fn answer(json: bool, object: &impl serde::Serialize, text: impl FnOnce() ->
 /// Tell the person something beside the result. Nobody listening is fine.
 pub fn note(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+}
+
+/// A bar on standard error that fills up in `steps` steps, where a person looks at it.
+pub fn bar(steps: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {eta} left");
+    let bar = ProgressBar::new(steps).with_message(what);
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 /// The live panel has the terminal.

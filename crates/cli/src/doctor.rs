@@ -8,7 +8,7 @@ use serde::Serialize;
 use tony_run::nearest;
 
 use crate::failure::{Code, Failure, Result};
-use crate::{Common, console, world};
+use crate::{Common, browser, console, world};
 
 /// Look at this machine: what is here, what is missing, and what that would enable.
 #[derive(clap::Args)]
@@ -54,6 +54,8 @@ const CHECKS: &[Check] = &[
         mend: None,
     },
     Check { look: || python("safetensors", "reading checkpoints from Python"), mend: None },
+    Check { look: chromium, mend: None },
+    Check { look: ffmpeg, mend: None },
 ];
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
@@ -196,6 +198,36 @@ fn racecar() -> Item {
         path: found.ok(),
         enables: "SafetyRacecar*: the meshes of that robot".into(),
         fix: Some("tony doctor --fix racecar".into()),
+        problem: None,
+        optional: true,
+    }
+}
+
+/// The renderer of films.
+fn chromium() -> Item {
+    let path = browser::find();
+    Item {
+        name: "chromium",
+        ok: path.is_some(),
+        version: None,
+        path,
+        enables: "tony play RUN --gif FILE, and --mp4; pages need only a browser to look at them".into(),
+        fix: Some(format!("install Chromium (Debian: apt install chromium), or {}=/path/to/chrome", browser::VARIABLE)),
+        problem: None,
+        optional: true,
+    }
+}
+
+/// The encoder of films.
+fn ffmpeg() -> Item {
+    let path = browser::in_path("ffmpeg");
+    Item {
+        name: "ffmpeg",
+        ok: path.is_some(),
+        version: None,
+        path,
+        enables: "tony play RUN --mp4 FILE".into(),
+        fix: Some("install ffmpeg (Debian: apt install ffmpeg)".into()),
         problem: None,
         optional: true,
     }

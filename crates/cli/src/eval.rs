@@ -74,14 +74,7 @@ pub fn measure(task: &Task, actor: &dyn Actor, env: &mut dyn Env) -> Result<Meas
             return;
         }
         match step {
-            None => recorders.push(Recorder::new(
-                &spec.name,
-                seed,
-                steps,
-                1.0 / env.step_seconds(),
-                &spec.costs,
-                &env.frame(),
-            )),
+            None => recorders.push(Recorder::of(env, seed, steps)),
             Some(step) => recorders[episode].push(&env.frame(), step.reward, costs),
         }
     })?;

@@ -4,6 +4,7 @@
 mod bench;
 #[cfg(feature = "lm")]
 mod bench_serve;
+mod browser;
 #[cfg(feature = "lm")]
 mod chat;
 mod check;
@@ -17,6 +18,7 @@ mod export;
 mod failure;
 #[cfg(feature = "meta")]
 mod few_shot;
+mod film;
 #[cfg(feature = "lm")]
 mod generate;
 #[cfg(feature = "lm")]

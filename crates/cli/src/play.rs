@@ -1,47 +1,90 @@
-//! `tony play`: episodes to look at, on a page that needs nothing else.
+//! `tony play`: episodes to look at, on a page that needs nothing else, or as a film.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tony_env::recording::{Recording, record};
 use tony_env::space::Space;
 use tony_random::Stream;
 
 use crate::failure::{Code, Failure, Result};
 use crate::workload::Algorithm;
-use crate::{Common, console, eval, report, world};
+use crate::{Common, browser, console, eval, film, report, world};
 
-/// Write a replay page: a run's policy, or random actions in an environment.
+/// Write a replay: a run's policy, or random actions in an environment.
+///
+/// Without a file a page is written. Films are drawn by Chromium without a window; MP4 files are encoded by ffmpeg.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tony play runs/cpo-SafetyPointGoal1-0001\n  tony play runs/cpo-SafetyPointGoal1-0001 --episodes 5 --html replay.html\n  tony play SafetyCarGoal2        random actions, to see the task"
+    after_help = "Examples:\n  tony play runs/cpo-SafetyPointGoal1-0001\n  tony play runs/cpo-SafetyPointGoal1-0001 --episodes 5 --html replay.html\n  tony play runs/cpo-SafetyPointGoal1-0001 --gif replay.gif --mp4 replay.mp4\n  tony play SafetyCarGoal2        random actions, to see the task"
 )]
 pub struct Args {
     /// A run folder, or the name of an environment.
     #[arg(value_name = "RUN or ENV")]
     what: String,
-    /// Episodes to show.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    episodes: usize,
+    /// Episodes to show [default: 3, and 1 where only a film is asked for].
+    #[arg(long, value_name = "N")]
+    episodes: Option<NonZeroUsize>,
     /// The page to write [default: replay.html in the run folder, or ENV-replay.html here].
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// The GIF file to write.
+    #[arg(long, value_name = "FILE")]
+    gif: Option<PathBuf>,
+    /// The MP4 file to write.
+    #[arg(long, value_name = "FILE")]
+    mp4: Option<PathBuf>,
     /// Seed of the episodes, which are never those of training.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
 }
 
 pub fn run(args: &Args, common: Common) -> Result<Code> {
-    if args.episodes == 0 {
-        return Err(Failure::usage("bad_argument", "no episodes were asked for").hint("--episodes 1"));
+    // What cannot be done is known before the episodes are played.
+    if args.mp4.is_some() {
+        film::ffmpeg()?;
+    }
+    if args.films() {
+        browser::need()?;
     }
     let folder = Path::new(&args.what);
-    let is_run = folder.is_dir() || args.what.contains('/');
+    let is_run = folder.is_dir() || (args.what.contains('/') && !tony_env::is_world(&args.what));
     let (recordings, title, default) = if is_run { of_run(folder, args, common)? } else { of_env(args, common)? };
-    let path = args.html.clone().unwrap_or(default);
-    fs_err::write(&path, report::replay_page(&title, &recordings))?;
-    console::answer(common.json, &json!({"html": path}), || path.display().to_string())?;
+    let page = report::replay_page(&title, &recordings);
+    let mut written = serde_json::Map::new();
+    let html = args.html.clone().or_else(|| (!args.films()).then_some(default));
+    if let Some(path) = html {
+        fs_err::write(&path, &page)?;
+        written.insert("html".to_owned(), json!(path));
+    }
+    if args.films() {
+        let scratch = tempfile::tempdir()?;
+        let filmed = scratch.path().join("replay.html");
+        fs_err::write(&filmed, page)?;
+        let films = [("gif", film::Kind::Gif, &args.gif), ("mp4", film::Kind::Mp4, &args.mp4)];
+        for (name, kind, path) in films.into_iter().filter_map(|(name, kind, path)| Some((name, kind, path.as_ref()?)))
+        {
+            film::film(&filmed, kind, path)?;
+            written.insert(name.to_owned(), json!(path));
+        }
+    }
+    let paths = || written.values().filter_map(Value::as_str).collect::<Vec<_>>().join("\n");
+    console::answer(common.json, &written, paths)?;
     Ok(Code::Done)
+}
+
+impl Args {
+    /// Is a film asked for?
+    fn films(&self) -> bool {
+        self.gif.is_some() || self.mp4.is_some()
+    }
+
+    /// How many episodes to play.
+    fn episodes(&self) -> usize {
+        let usual = if self.films() && self.html.is_none() { 1 } else { 3 };
+        self.episodes.map_or(usual, NonZeroUsize::get)
+    }
 }
 
 /// The newest policy of a run.
@@ -58,8 +101,8 @@ fn of_run(folder: &Path, args: &Args, common: Common) -> Result<(Vec<Recording>,
         run: folder,
         checkpoint: &loaded.name,
         steps: loaded.steps,
-        episodes: args.episodes,
-        recorded: args.episodes,
+        episodes: args.episodes(),
+        recorded: args.episodes(),
         seed: args.seed.unwrap_or(view.manifest().seed),
     };
     let recordings = eval::measure(&task, actor.as_ref(), env.as_mut())?.recordings;
@@ -80,7 +123,7 @@ fn of_env(args: &Args, common: Common) -> Result<(Vec<Recording>, String, PathBu
             Ok(())
         })
     };
-    let recordings = (0..args.episodes as u64).map(episode).collect::<Result<_>>()?;
+    let recordings = (0..args.episodes() as u64).map(episode).collect::<Result<_>>()?;
     Ok((recordings, format!("{}, random actions", listing.name), format!("{}-replay.html", listing.name).into()))
 }
 

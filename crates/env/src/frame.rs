@@ -1,5 +1,7 @@
-//! What a replay draws: plain shapes in world units, so that one player serves every environment.
+//! What a replay draws: plain shapes in world units, or where the bodies of a [`crate::scene::Scene`] are, so that one player serves every
+//! environment.
 
+use crate::scene::Pose;
 use serde::{Deserialize, Serialize};
 
 /// One picture of an environment.
@@ -9,11 +11,16 @@ pub struct Frame {
     pub shapes: Vec<Shape>,
     /// Range finders around the robot, one a kind of object.
     pub lidars: Vec<Lidar>,
+    /// Where the bodies of the environment's scene are, the robot's first; `None` for one that is not there now.
+    pub bodies: Vec<Option<Pose>>,
 }
 
 impl Frame {
-    /// Where the robot is: the centre of its first shape, if there is one.
+    /// Where the robot is: its first body, or the centre of its first shape, if there is one.
     pub fn robot(&self) -> Option<[f64; 2]> {
+        if let Some(Some(Pose { at: [x, y, _], .. })) = self.bodies.first() {
+            return Some([*x, *y]);
+        }
         let robot = self.shapes.iter().find(|shape| shape.kind == "robot")?;
         Some(match robot.form {
             Form::Disc { at, .. } | Form::Rect { at, .. } => at,

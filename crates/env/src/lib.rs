@@ -19,6 +19,7 @@ pub mod probe;
 pub mod recording;
 mod registry;
 pub mod safety_gym;
+pub mod scene;
 pub mod space;
 pub mod sparse;
 mod state;
@@ -32,6 +33,7 @@ pub use safety_gym::world::is_world;
 pub const IN_PYTHON: &str = "python:";
 
 use frame::Frame;
+use scene::Scene;
 use space::Space;
 
 /// Result of this crate.
@@ -281,6 +283,12 @@ pub trait Env: Send {
     /// Simulated seconds that one step takes: the pace of a replay.
     fn step_seconds(&self) -> f64 {
         0.02
+    }
+
+    /// What replays of the episode that was just reset are made of, where it is solid; [`Env::frame`] says where it is. The default:
+    /// replays are flat.
+    fn scene(&self) -> Option<Scene> {
+        None
     }
 
     /// A picture of the present state for replays. The default shows nothing.

@@ -1,33 +1,43 @@
 //! One episode, recorded to be looked at again: the frames as compact JSON, the reward and the costs of every step.
 //!
-//! A frame is 20 or so shapes of which two or three move, so a recording stores *tracks*, not frames: each number that
-//! describes a shape (its x, its radius, ...) is one constant, or one list over time. Numbers are kept in thousandths of
-//! a world unit and lists as differences, which is what makes a 1,000-step episode of a Safety-Gymnasium task about
-//! 100 KB of plain JSON.
+//! A frame is 20 or so shapes or bodies of which some move, so a recording stores *tracks*, not frames: each number that
+//! describes one (its x, its radius, ...) is one constant, or one text over time. Numbers are kept in thousandths of a
+//! world unit (of bodies in ten-thousandths, of their quaternions too), and texts hold differences, which is what makes a
+//! 1,000-step episode of a Safety-Gymnasium task about 100 KB of plain JSON.
 //!
 //! ```text
-//! {"format":1, "env":"SafetyPointGoal1-v0", "seed":7, "steps":1000000, "fps":50, "length":1000, "return":21.4,
+//! {"format":2, "env":"SafetyPointGoal1-v0", "seed":7, "steps":1000000, "fps":50, "length":1000, "return":21.4,
 //!  "reward":[...],                                                     one number a step
 //!  "costs":[{"name":"hazards","total":31,"values":[...]}, ...],        one number a step
-//!  "shapes":[{"kind":"goal","form":"disc","tracks":[[first, difference, ...], 42, 300]}, ...],
-//!  "lidars":[{"kind":"goal","bins":16,"tracks":[x, y, angle],"data":"AAB..."}]}
+//!  "shapes":[{"kind":"goal","form":"disc","tracks":["oCDA...", 42, 300]}, ...],
+//!  "lidars":[{"kind":"goal","bins":16,"tracks":[x, y, angle],"data":"AAB..."}],
+//!  "scene":{...},                                                      see [`Scene`]
+//!  "bodies":[{"tracks":[x, y, z, w, a, b, c]}, ...]}
 //! ```
 //!
 //! Tracks of a disc are x, y, r; of a rect x, y, half x, half y, angle; of a capsule from x, from y, to x, to y, r; of a
-//! lidar x, y, angle. There are `length + 1` frames: frame 0 follows the reset and frame t + 1 follows step t. `data`
-//! holds one letter a bin, frame after frame: closeness 0 to 1 in 64 levels, `A`-`Z`, `a`-`z`, `0`-`9`, `+`, `/`.
+//! lidar x, y, angle; of a body its place and its unit quaternion. There are `length + 1` frames: frame 0 follows the reset
+//! and frame t + 1 follows step t. Letters stand for 0 to 63: `A`-`Z`, `a`-`z`, `0`-`9`, `+`, `/`. `data` holds one letter
+//! a bin, frame after frame: closeness 0 to 1. The text of a track holds its first value, then the difference of each later
+//! frame to the frame before, each as a number whose lowest bit is the sign, five bits a letter, the lowest first; a letter
+//! from 32 on has a successor.
+//!
+//! Format 1 had lists of numbers for texts, and no scenes; it is read too.
 
 use crate::frame::{Form, Frame, Lidar, Shape};
+use crate::scene::{Pose, Scene};
 use crate::{Env, Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Number of the file format that this code writes and reads.
-pub const FORMAT: u32 = 1;
+/// Number of the file format that this code writes; it reads the ones before too.
+pub const FORMAT: u32 = 2;
 
 /// Stored units in one world unit, and in one radian.
 const SCALE: f64 = 1000.0;
+/// Stored units in a metre of a body's place, and in 1 of its quaternion: looked at from near, a millimetre would shake.
+const FINE: f64 = 10_000.0;
 
-/// Letters of lidar closeness, from 0 to 1.
+/// Letters, from 0 to 63.
 const LEVELS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// A recorded episode.
@@ -52,6 +62,10 @@ pub struct Recording {
     costs: Vec<Channel>,
     shapes: Vec<ShapeTrack>,
     lidars: Vec<LidarTrack>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scene: Option<Scene>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bodies: Vec<BodyTrack>,
 }
 
 /// One cost channel of a recording.
@@ -71,8 +85,10 @@ pub struct Channel {
 enum Track {
     /// It never changed.
     Still(i64),
-    /// First value, then the difference of each later frame to the frame before.
-    Moving(Vec<i64>),
+    /// First value, then the difference of each later frame to the frame before, in letters.
+    Moving(String),
+    /// The same as numbers: format 1.
+    Listed(Vec<i64>),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +119,13 @@ struct LidarTrack {
     shown: Option<Vec<[usize; 2]>>,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct BodyTrack {
+    tracks: Vec<Track>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown: Option<Vec<[usize; 2]>>,
+}
+
 /// Collects the frames of a running episode.
 #[derive(Clone, Debug)]
 pub struct Recorder {
@@ -116,6 +139,9 @@ pub struct Recorder {
     reward: Vec<f64>,
     shapes: Vec<Column<FormName>>,
     lidars: Vec<Column<usize>>,
+    scene: Option<Scene>,
+    /// One a body of the scene: its seven numbers, the last ones where it is not there, and whether it is.
+    bodies: Vec<(Vec<Vec<i64>>, Vec<bool>)>,
 }
 
 /// Numbers of one thing over all frames so far; `form` and `kind` are its identity from frame to frame.
@@ -131,11 +157,26 @@ struct Column<F> {
 }
 
 impl Recorder {
-    /// Start with the frame after the reset.
+    /// Start with the present state of an environment that was just reset with `seed`; `steps` is how long the policy has been
+    /// trained.
+    pub fn of(env: &dyn Env, seed: u64, steps: u64) -> Self {
+        let spec = env.spec();
+        Self::new(&spec.name, seed, steps, 1.0 / env.step_seconds(), &spec.costs, env.scene(), &env.frame())
+    }
+
+    /// Start with the frame after the reset, and what solid frames are made of.
     ///
     /// `costs` names the channels of [`Recorder::push`], `steps` is how long the policy has been trained, `fps` the number
     /// of environment steps in a second of simulated time.
-    pub fn new(env: &str, seed: u64, steps: u64, fps: f64, costs: &[String], first: &Frame) -> Self {
+    pub fn new(
+        env: &str,
+        seed: u64,
+        steps: u64,
+        fps: f64,
+        costs: &[String],
+        scene: Option<Scene>,
+        first: &Frame,
+    ) -> Self {
         let channel = |name: &String| Channel { name: name.clone(), total: 0.0, values: Vec::new() };
         let mut recorder = Self {
             env: env.to_owned(),
@@ -148,6 +189,8 @@ impl Recorder {
             reward: Vec::new(),
             shapes: Vec::new(),
             lidars: Vec::new(),
+            bodies: vec![Default::default(); scene.as_ref().map_or(0, |scene| scene.bodies)],
+            scene,
         };
         recorder.add(first);
         recorder
@@ -179,6 +222,16 @@ impl Recorder {
                 lidar.bins.iter().map(|&closeness| letter(closeness)).collect(),
             )
         });
+        for (i, (rows, shown)) in self.bodies.iter_mut().enumerate() {
+            let pose = frame.bodies.get(i).copied().flatten();
+            shown.push(pose.is_some());
+            let fine = |pose: Pose| pose.numbers().map(|number| (number * FINE).round() as i64).to_vec();
+            rows.push(match (pose.map(fine), rows.last()) {
+                (Some(row), last) => row_near(row, last),
+                (None, Some(last)) => last.clone(),
+                (None, None) => fine(Pose::at([0.0; 3])),
+            });
+        }
     }
 
     /// The episode so far.
@@ -199,6 +252,8 @@ impl Recorder {
             bins: column.form,
             data: column.letters.into_iter().map(char::from).collect(),
         };
+        let body =
+            |(rows, shown): (Vec<Vec<i64>>, Vec<bool>)| BodyTrack { tracks: tracks(&rows), shown: ranges(&shown) };
         Recording {
             format: FORMAT,
             env: self.env,
@@ -212,6 +267,8 @@ impl Recorder {
             costs: self.costs,
             shapes: self.shapes.into_iter().map(shape).collect(),
             lidars: self.lidars.into_iter().map(lidar).collect(),
+            scene: self.scene,
+            bodies: self.bodies.into_iter().map(body).collect(),
         }
     }
 }
@@ -230,7 +287,7 @@ pub fn record<E: From<Error>>(
     let mut action = vec![0.0; spec.action.row_len()];
     let mut costs = vec![0.0; spec.costs.len()];
     env.reset(seed, &mut obs)?;
-    let mut recorder = Recorder::new(&spec.name, seed, steps, 1.0 / env.step_seconds(), &spec.costs, &env.frame());
+    let mut recorder = Recorder::of(env, seed, steps);
     loop {
         act(&obs, &mut action)?;
         let step = env.step(&action, &mut obs, &mut costs)?;
@@ -262,10 +319,16 @@ impl Recording {
         &self.reward
     }
 
+    /// What solid frames are made of.
+    pub fn scene(&self) -> Option<&Scene> {
+        self.scene.as_ref()
+    }
+
     /// All `length + 1` frames, to the precision of the file.
     pub fn frames(&self) -> Vec<Frame> {
-        let shapes: Vec<Vec<Vec<f64>>> = self.shapes.iter().map(|shape| self.unpack(&shape.tracks)).collect();
-        let lidars: Vec<Vec<Vec<f64>>> = self.lidars.iter().map(|lidar| self.unpack(&lidar.tracks)).collect();
+        let shapes: Vec<Vec<Vec<f64>>> = self.shapes.iter().map(|shape| self.unpack(&shape.tracks, SCALE)).collect();
+        let lidars: Vec<Vec<Vec<f64>>> = self.lidars.iter().map(|lidar| self.unpack(&lidar.tracks, SCALE)).collect();
+        let bodies: Vec<Vec<Vec<f64>>> = self.bodies.iter().map(|body| self.unpack(&body.tracks, FINE)).collect();
         let frame = |t: usize| Frame {
             shapes: (self.shapes.iter().zip(&shapes))
                 .filter(|(shape, _)| is_shown(shape.shown.as_deref(), t))
@@ -279,8 +342,15 @@ impl Recording {
                     angle: values[t][2],
                     bins: lidar.data.as_bytes()[t * lidar.bins..(t + 1) * lidar.bins]
                         .iter()
-                        .map(|&l| level(l))
+                        .map(|&letter| f64::from(level(letter)) / 63.0)
                         .collect(),
+                })
+                .collect(),
+            bodies: (self.bodies.iter().zip(&bodies))
+                .map(|(body, values)| {
+                    let row = &values[t];
+                    let pose = || Pose { at: [row[0], row[1], row[2]], turn: [row[3], row[4], row[5], row[6]] };
+                    is_shown(body.shown.as_deref(), t).then(pose)
                 })
                 .collect(),
         };
@@ -288,16 +358,17 @@ impl Recording {
     }
 
     /// The tracks as `[frames][tracks]` in world units.
-    fn unpack(&self, tracks: &[Track]) -> Vec<Vec<f64>> {
+    fn unpack(&self, tracks: &[Track], scale: f64) -> Vec<Vec<f64>> {
         let mut rows = vec![vec![0.0; tracks.len()]; self.length + 1];
         for (i, track) in tracks.iter().enumerate() {
+            let changes = track.changes();
             let mut value = 0;
             for (t, row) in rows.iter_mut().enumerate() {
-                match track {
-                    Track::Still(constant) => value = *constant,
-                    Track::Moving(changes) => value = i64::wrapping_add(value, changes[t]),
-                }
-                row[i] = value as f64 / SCALE;
+                value = match track {
+                    Track::Still(constant) => *constant,
+                    _ => i64::wrapping_add(value, changes[t]),
+                };
+                row[i] = value as f64 / scale;
             }
         }
         rows
@@ -326,11 +397,11 @@ impl Recording {
             same(&format!("the track list of {what}"), tracks.len(), expected)?;
             tracks.iter().try_for_each(|track| match track {
                 Track::Still(_) => Ok(()),
-                Track::Moving(changes) => same(&format!("a track of {what}"), changes.len(), frames),
+                _ => same(&format!("a track of {what}"), track.changes().len(), frames),
             })
         };
-        if self.format != FORMAT {
-            return Err(unusable(format!("its format is {}, this program reads format {FORMAT}", self.format)));
+        if !(1..=FORMAT).contains(&self.format) {
+            return Err(unusable(format!("its format is {}, this program reads formats 1 to {FORMAT}", self.format)));
         }
         if !(self.fps.is_finite() && self.fps > 0.0) {
             return Err(unusable(format!("`fps` is {}, it must be a positive number", self.fps)));
@@ -346,6 +417,12 @@ impl Recording {
             moving(&format!("lidar `{}`", lidar.kind), &lidar.tracks, 3)?;
             same(&format!("the data of lidar `{}`", lidar.kind), lidar.data.len(), lidar.bins.saturating_mul(frames))?;
         }
+        for (i, body) in self.bodies.iter().enumerate() {
+            moving(&format!("body {i}"), &body.tracks, 7)?;
+        }
+        let Some(scene) = &self.scene else { return same("the list of bodies", self.bodies.len(), 0) };
+        same("the list of bodies", self.bodies.len(), scene.bodies)?;
+        scene.check().map_err(unusable)?;
         Ok(())
     }
 }
@@ -417,12 +494,60 @@ fn follow<T, F: PartialEq>(
     }
 }
 
+impl Track {
+    /// What a moving track's text or list holds.
+    fn changes(&self) -> Vec<i64> {
+        let text = match self {
+            Self::Still(_) => return Vec::new(),
+            Self::Listed(changes) => return changes.clone(),
+            Self::Moving(text) => text,
+        };
+        let (mut changes, mut number, mut shift) = (Vec::new(), 0_u64, 0_u32);
+        for letter in text.bytes().map(level) {
+            number |= u64::from(letter & 31).checked_shl(shift).unwrap_or(0);
+            shift += 5;
+            if letter < 32 {
+                let size = (number >> 1) as i64;
+                changes.push(if number & 1 == 1 { -size } else { size });
+                (number, shift) = (0, 0);
+            }
+        }
+        changes
+    }
+
+    /// A moving track.
+    fn moving(changes: &[i64]) -> Self {
+        let mut text = String::new();
+        for change in changes {
+            let mut number = change.unsigned_abs() << 1 | u64::from(*change < 0);
+            loop {
+                let more = if number >> 5 > 0 { 32 } else { 0 };
+                text.push(char::from(LEVELS[(number & 31) as usize | more]));
+                number >>= 5;
+                if more == 0 {
+                    break;
+                }
+            }
+        }
+        Self::Moving(text)
+    }
+}
+
+/// A body's numbers with the sign of the quaternion that is nearer to the last one's: both are the same orientation, and of one sign its
+/// numbers move smoothly.
+fn row_near(mut row: Vec<i64>, last: Option<&Vec<i64>>) -> Vec<i64> {
+    if last.is_some_and(|last| row[3..].iter().zip(&last[3..]).map(|(a, b)| a * b).sum::<i64>() < 0) {
+        row[3..].iter_mut().for_each(|number| *number = -*number);
+    }
+    row
+}
+
 /// `[frames][numbers]` as one track a number.
 fn tracks(rows: &[Vec<i64>]) -> Vec<Track> {
     let track = |i: usize| {
         let changes = std::iter::once(rows[0][i]).chain(rows.windows(2).map(|pair| pair[1][i] - pair[0][i]));
         let changes: Vec<i64> = changes.collect();
-        if changes[1..].iter().all(|&change| change == 0) { Track::Still(changes[0]) } else { Track::Moving(changes) }
+        if changes[1..].iter().all(|&change| change == 0) { Track::Still(changes[0]) } else { Track::moving(&changes) }
     };
     (0..rows.first().map_or(0, Vec::len)).map(track).collect()
 }
@@ -452,8 +577,8 @@ fn letter(closeness: f64) -> u8 {
     LEVELS[(closeness.clamp(0.0, 1.0) * 63.0).round() as usize]
 }
 
-fn level(letter: u8) -> f64 {
-    LEVELS.iter().position(|&known| known == letter).unwrap_or(0) as f64 / 63.0
+fn level(letter: u8) -> u8 {
+    LEVELS.iter().position(|&known| known == letter).unwrap_or(0) as u8
 }
 
 /// Rounded to six decimals: the sum of 1,000 rewards stays right to 0.0005.
@@ -464,6 +589,7 @@ fn millionths(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scene::View;
 
     /// A robot on a circle, a goal that jumps, a vase that vanishes, five still hazards, three lidars.
     fn world(t: usize) -> Frame {
@@ -481,12 +607,18 @@ mod tests {
         shapes.push(Shape { kind: "robot".into(), form: Form::Capsule { from: at, to, r: 0.02 } });
         let bins = |k: usize| (0..16).map(|i| ((i * k + t) % 100) as f64 / 100.0).collect();
         let lidar = |(k, kind): (usize, &str)| Lidar { kind: kind.into(), at, angle: turn, bins: bins(k + 1) };
-        Frame { shapes, lidars: ["goal", "hazards", "vases"].into_iter().enumerate().map(lidar).collect() }
+        let bodies = vec![
+            Some(Pose { at: [at[0], at[1], 0.1], turn: [(turn / 2.0).cos(), 0.0, 0.0, (turn / 2.0).sin()] }),
+            (t < 500).then(|| Pose::at([1e3, -1e-3, 0.5])),
+        ];
+        let lidars = ["goal", "hazards", "vases"].into_iter().enumerate().map(lidar).collect();
+        Frame { shapes, lidars, bodies }
     }
 
     fn episode(length: usize) -> Recording {
         let costs = ["hazards".to_owned(), "cost".to_owned()];
-        let mut recorder = Recorder::new("SafetyPointGoal1-v0", 7, 1_000_000, 50.0, &costs, &world(0));
+        let scene = Scene { view: View::Corner, parts: Vec::new(), meshes: Vec::new(), bodies: 2 };
+        let mut recorder = Recorder::new("SafetyPointGoal1-v0", 7, 1_000_000, 50.0, &costs, Some(scene), &world(0));
         for t in 1..=length {
             let cost = f64::from(u8::from(t % 50 < 3));
             recorder.push(&world(t), (t as f64 * 0.1).sin() / 30.0, &[cost, cost]);
@@ -510,6 +642,16 @@ mod tests {
                     assert!((*a as f64 / SCALE - b).abs() <= 0.000_501, "frame {t}: {shape:?} {expected:?}");
                 }
             }
+            for (body, expected) in frame.bodies.iter().zip(&expected.bodies) {
+                assert_eq!(body.is_some(), expected.is_some());
+                let (Some(body), Some(expected)) = (body, expected) else { continue };
+                // A quaternion's opposite is the same orientation.
+                let sign = if body.turn[0] * expected.turn[0] < 0.0 { -1.0 } else { 1.0 };
+                let signed = |(i, x): (usize, f64)| if i < 3 { x } else { sign * x };
+                for (a, b) in body.numbers().into_iter().enumerate().map(signed).zip(expected.numbers()) {
+                    assert!((a - b).abs() <= 0.000_050_1, "frame {t}: {body:?} {expected:?}");
+                }
+            }
             for (lidar, expected) in frame.lidars.iter().zip(&expected.lidars) {
                 assert_eq!(lidar.kind, expected.kind);
                 // 64 levels: half a level is 1/126.
@@ -524,6 +666,23 @@ mod tests {
             Form::Rect { at, half, angle } => vec![at[0], at[1], half[0], half[1], *angle],
             Form::Capsule { from, to, r } => vec![from[0], from[1], to[0], to[1], *r],
         }
+    }
+
+    /// What programs before this one wrote: lists, and no scene.
+    #[test]
+    fn the_first_format_is_read() {
+        let text = r#"{"format":1,"env":"Pendulum-v1","seed":1,"steps":0,"fps":20.0,"length":2,"return":-1.0,"reward":[-0.5,-0.5],"costs":[],
+            "shapes":[{"kind":"robot","form":"disc","tracks":[[10,-3,0],5,300]}],"lidars":[]}"#;
+        let frames = Recording::from_json(text).unwrap().frames();
+        let at = |t: usize| frames[t].robot().unwrap();
+        assert_eq!([at(0), at(1), at(2)], [[0.01, 0.005], [0.007, 0.005], [0.007, 0.005]]);
+    }
+
+    #[test]
+    fn every_difference_has_letters() {
+        let changes: Vec<i64> = (0..40).flat_map(|bits| [(1 << bits) - 1, -(1 << bits)]).collect();
+        assert_eq!(Track::moving(&changes).changes(), changes);
+        assert_eq!(Track::moving(&[0, -1, 16]), Track::Moving("ADgB".to_owned()));
     }
 
     #[test]
@@ -551,7 +710,8 @@ mod tests {
     fn a_damaged_file_is_refused_with_the_reason() {
         let text = episode(20).to_json().unwrap();
         let cases = [
-            (text.replace("\"format\":1", "\"format\":9"), "its format is 9, this program reads format 1"),
+            (text.replace("\"format\":2", "\"format\":9"), "its format is 9, this program reads formats 1 to 2"),
+            (text.replace("\"bodies\":2", "\"bodies\":3"), "the list of bodies has 2 entries, expected 3"),
             (text.replace("\"length\":20", "\"length\":21"), "`reward` has 20 entries, expected 21"),
             (text.replace("\"fps\":50.0", "\"fps\":0.0"), "`fps` is 0"),
             (text.replacen("\"data\":\"", "\"data\":\"A", 1), "the data of lidar `goal` has 337 entries, expected 336"),

@@ -1,5 +1,5 @@
-// Plays recorded episodes on a canvas. The format of an episode is described in crates/env/src/recording.rs.
-// The address can say where to start: #ep=0&t=500&speed=2&play=0
+// Plays recorded episodes: flat ones on a canvas, solid ones with scene.js. The format of an episode is described in
+// crates/env/src/recording.rs. The address can say where to start: #ep=0&t=500&speed=2&play=0&follow=1, and film=1 leaves only what moves.
 "use strict";
 (() => {
   const data = document.getElementById("episodes");
@@ -7,21 +7,39 @@
   const root = document.documentElement;
   window.addEventListener("error", (event) => { root.dataset.error = event.message; });
 
-  const SCALE = 1000; // stored units in a world unit
+  const SCALE = 1000, FINE = 10000; // stored units in a world unit, in a metre of a body's place
   const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const FLASH = 0.35; // seconds on the wall clock that a cost stays visible
   const { limit, episodes } = JSON.parse(data.textContent);
   const element = (id) => document.getElementById(id);
-  const stage = element("stage"), timeline = element("timeline"), scrub = element("scrub");
+  const stage = element("stage"), solid = element("solid"), timeline = element("timeline"), scrub = element("scrub");
   const playButton = element("play"), speedSelect = element("speed"), episodeSelect = element("episode");
 
   // ---- Reading an episode -------------------------------------------------------------------------------------
 
+  const CODES = Object.fromEntries([...LETTERS].map((letter, i) => [letter, i]));
+
+  /** The differences that a track's text stands for. */
+  function changes(text) {
+    const list = [];
+    let number = 0, scale = 1;
+    for (const letter of text) {
+      const code = CODES[letter];
+      number += (code & 31) * scale;
+      scale *= 32;
+      if (code < 32) {
+        list.push(number % 2 ? -(number - 1) / 2 : number / 2);
+        number = 0; scale = 1;
+      }
+    }
+    return list;
+  }
+
   /** A track as numbers in world units, one a frame. */
-  function unpack(track, frames) {
-    if (typeof track === "number") return new Float64Array(frames).fill(track / SCALE);
+  function unpack(track, frames, scale) {
+    if (typeof track === "number") return new Float64Array(frames).fill(track / scale);
     let sum = 0;
-    return Float64Array.from(track, (change) => (sum += change) / SCALE);
+    return Float64Array.from(typeof track === "string" ? changes(track) : track, (change) => (sum += change) / scale);
   }
 
   const isShown = (thing, t) => !thing.shown || thing.shown.some(([from, to]) => from <= t && t < to);
@@ -35,21 +53,33 @@
 
   function read(episode) {
     const frames = episode.length + 1;
-    const thing = (item) => ({ ...item, v: item.tracks.map((track) => unpack(track, frames)) });
-    const shapes = episode.shapes.map(thing);
+    const thing = (scale) => (item) => {
+      const known = { ...item, v: item.tracks.map((track) => unpack(track, frames, scale)) };
+      return { ...known, isShown: (t) => isShown(known, t) };
+    };
+    const shapes = episode.shapes.map(thing(SCALE));
+    const bodies = (episode.bodies ?? []).map(thing(FINE));
     // The channel that flashes: the documented sum where there is one, else all together.
     const total = episode.costs.find((channel) => channel.name === "cost");
     const cost = total ? total.values
       : episode.reward.map((_, t) => episode.costs.reduce((sum, channel) => sum + channel.values[t], 0));
     const robot = shapes.find((shape) => shape.kind === "robot");
     return {
-      ...episode, frames, shapes, robot, cost,
-      lidars: episode.lidars.map(thing),
+      ...episode, frames, shapes, bodies, robot, cost,
+      lidars: episode.lidars.map(thing(SCALE)).map((lidar) => (
+        { ...lidar, closeness: (t, bin) => CODES[lidar.data[t * lidar.bins + bin]] / 63 })),
       returns: running(episode.reward),
       sums: episode.costs.map((channel) => running(channel.values)),
       most: Math.max(...cost, 1e-9),
       view: frame(shapes, robot, frames),
+      speed: bodies.length > 0 ? speed(bodies[0].v, frames, episode.fps) : null,
     };
+  }
+
+  /** How fast the robot goes over the ground, in metres a second; null where it stays. */
+  function speed([x, y], frames, fps) {
+    const speeds = Float64Array.from({ length: frames }, (_, t) => t === 0 ? 0 : Math.hypot(x[t] - x[t - 1], y[t] - y[t - 1]) * fps);
+    return speeds.some((s) => s > 0.01) ? speeds : null;
   }
 
   /** Centre of a shape. */
@@ -105,18 +135,16 @@
 
   // ---- Drawing ------------------------------------------------------------------------------------------------
 
-  /** Kinds to palette names in page.css; lidars speak of the same things in the plural. */
-  const COLOURS = { robot: "robot", heading: "paper", goal: "goal", hazard: "hazard", hazards: "hazard", vase: "vase",
-    vases: "vase", ground: "ground", pole: "vase", pillar: "pillar", pillars: "pillar", gremlin: "hazard",
-    gremlins: "hazard", button: "vase", buttons: "vase" };
   const FLAT = new Set(["goal", "hazard"]); // painted on the ground: seen through
   let palette = {};
   function readPalette() {
     const style = getComputedStyle(root);
-    const names = ["robot", "paper", "goal", "hazard", "vase", "ground", "pillar", "ink", "grid", "alarm", "trace", "soft"];
+    const names = ["robot", "paper", "sky", "goal", "hazard", "vase", "ground", "pillar", "gremlin", "box", "ink", "grid", "alarm", "trace",
+      "soft"];
     palette = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    solidView?.setPalette(palette);
   }
-  const colour = (kind) => palette[COLOURS[kind] ?? "pillar"];
+  const colour = (kind) => palette[look(kind)[0]];
 
   /** Fit a canvas to its place on screens of any pixel density. */
   function fit(canvas, height) {
@@ -248,7 +276,7 @@
     const turn = (2 * Math.PI) / lidar.bins;
     pen.lineWidth = width;
     for (let i = 0; i < lidar.bins; i++) {
-      const closeness = LETTERS.indexOf(lidar.data[t * lidar.bins + i]) / 63;
+      const closeness = lidar.closeness(t, i);
       pen.beginPath();
       pen.arc(x, y, radius, angle + (i - 0.44) * turn, angle + (i + 0.44) * turn);
       pen.strokeStyle = colour(lidar.kind);
@@ -261,11 +289,17 @@
   /** Did the step that led here cost something? */
   const costsNow = () => t > 0 && ep.cost[t - 1] > 0;
 
-  /** A ring that flashes at a cost and fades within a moment. */
-  function drawAlarm(pen, body, px, now) {
-    const left = costsNow() ? 1 : 1 - (now - alarm) / (1000 * FLASH);
+  /** How much of a cost is still to be seen, from 1 at once to 0 within a moment. */
+  function alarmLeft(now) {
     if (costsNow()) alarm = now;
-    stage.classList.toggle("alarm", left > 0);
+    const left = Math.max(0, 1 - (now - alarm) / (1000 * FLASH));
+    element("stages").classList.toggle("alarm", left > 0);
+    return left;
+  }
+
+  /** A ring that flashes at a cost. */
+  function drawAlarm(pen, body, px, now) {
+    const left = alarmLeft(now);
     if (left <= 0) return;
     pen.beginPath();
     pen.arc(body.x, body.y, body.r * 1.2 + 3 * px, 0, 2 * Math.PI);
@@ -276,30 +310,66 @@
     pen.globalAlpha = 1;
   }
 
-  /** The return as a line, each cost as a red mark, the present as a bar. */
-  function drawTimeline() {
-    const [pen, width, height] = fit(timeline, 56);
-    const x = (s) => 8 + (s / Math.max(1, ep.length)) * (width - 16); // the slider's thumb keeps 8 pixels to the ends
-    pen.fillStyle = palette.alarm;
-    ep.cost.forEach((cost, s) => {
-      if (cost > 0) pen.fillRect(x(s + 1) - 0.5, height, Math.max(1, (width - 16) / ep.length), -(4 + 14 * cost / ep.most));
+  /** What is charted: the return and its rewards, each cost with its sum, the speed. */
+  function charts() {
+    const rows = [{ name: "return", line: ep.returns, ink: "robot" }, { name: "reward", line: Float64Array.of(0, ...ep.reward), ink: "robot" }];
+    ep.costs.forEach((channel, i) => {
+      const quiet = channel.total === 0 && channel.name !== "cost";
+      const twin = ep.costs.length === 2 && channel.name !== "cost";
+      if (!quiet && !twin) rows.push({ name: channel.name, line: ep.sums[i], marks: channel.values, ink: "alarm" });
     });
-    const [low, high] = [ep.lowest, ep.highest];
-    const y = (value) => 4 + (1 - (value - low) / (high - low || 1)) * (height - 30);
-    pen.beginPath();
-    ep.returns.forEach((value, s) => pen.lineTo(x(s), y(value)));
-    pen.strokeStyle = palette.robot;
-    pen.lineWidth = 1.5;
-    pen.stroke();
-    pen.fillStyle = palette.ink;
-    pen.fillRect(x(t) - 0.75, 0, 1.5, height);
-    pen.fillStyle = palette.soft;
-    pen.font = "11px system-ui, sans-serif";
-    pen.fillText("return", 10, 12);
-    if (ep.costs.length > 0) pen.fillText("cost", 10, height - 4);
+    if (ep.speed) rows.push({ name: "speed", line: ep.speed, ink: "goal" });
+    for (const row of rows) {
+      row.low = row.line.reduce((a, b) => Math.min(a, b), 0);
+      row.high = row.line.reduce((a, b) => Math.max(a, b), 0);
+      row.most = row.marks ? Math.max(...row.marks, 1e-9) : 0;
+    }
+    return rows;
   }
 
-  const digits = (value, n) => value.toLocaleString("en", { minimumFractionDigits: n, maximumFractionDigits: n });
+  const ROW = 38, HEAD = 14; // height of a chart, and of its name and value
+
+  /** Each chart as a line, each cost as a red mark too: what stays the same from step to step, drawn once. */
+  let charted = {};
+  function drawCharts(width, height, x) {
+    const key = [chosen, timeline.width, palette.ink].join();
+    if (charted.key === key) return charted.picture;
+    const picture = new OffscreenCanvas(timeline.width, timeline.height), pen = picture.getContext("2d");
+    pen.scale(timeline.width / width, timeline.height / height);
+    ep.charts.forEach(({ line, marks, most, low, high, ink }, i) => {
+      const top = i * ROW;
+      pen.fillStyle = palette.grid;
+      pen.fillRect(8, top + ROW, width - 16, 1);
+      pen.fillStyle = pen.strokeStyle = palette[ink];
+      marks?.forEach((mark, s) => {
+        if (mark > 0) pen.fillRect(x(s + 1) - 0.5, top + ROW, Math.max(1, (width - 16) / ep.length), -(2 + 6 * mark / most));
+      });
+      pen.beginPath();
+      line.forEach((value, s) => pen.lineTo(x(s), top + HEAD + 3 + (1 - (value - low) / (high - low || 1)) * (ROW - HEAD - 6)));
+      pen.lineWidth = 1.4;
+      pen.stroke();
+    });
+    charted = { key, picture };
+    return picture;
+  }
+
+  /** The charts with their names, their values and the present as a bar. */
+  function drawTimeline() {
+    const [pen, width, height] = fit(timeline, ROW * ep.charts.length + 4);
+    const x = (s) => 8 + (s / Math.max(1, ep.length)) * (width - 16); // the slider's thumb keeps 8 pixels to the ends
+    pen.drawImage(drawCharts(width, height, x), 0, 0, width, height);
+    pen.fillStyle = palette.ink;
+    pen.fillRect(x(t) - 0.75, 0, 1.5, height);
+    pen.font = "11px system-ui, sans-serif";
+    pen.fillStyle = palette.soft;
+    ep.charts.forEach(({ name, line, marks }, i) => {
+      const value = digits(line[t], marks && marks.every(Number.isInteger) ? 0 : 2);
+      pen.fillText(name, 10, i * ROW + HEAD - 1);
+      pen.fillText(value, width - 10 - pen.measureText(value).width, i * ROW + HEAD - 1);
+    });
+  }
+
+  const digits = (value, n) => (Math.abs(value) < 0.5 * 10 ** -n ? 0 : value).toLocaleString("en", { minimumFractionDigits: n, maximumFractionDigits: n });
   function drawCounters() {
     const rows = [["step", `${digits(t, 0)} / ${digits(ep.length, 0)}`], ["time", `${digits(t / ep.fps, 1)} s`],
       ["reward", t > 0 ? digits(ep.reward[t - 1], 3) : "–"], ["return", digits(ep.returns[t], 2)]];
@@ -318,9 +388,10 @@
   }
 
   function drawLegend() {
-    const kinds = [...new Set(ep.shapes.map((shape) => shape.kind))].filter((kind) => kind !== "ground" && kind !== "heading");
-    const items = kinds.map((kind) => [kind, colour(kind)]);
-    if (ep.robot && !ep.view.follow) items.push(["path so far", palette.trace]);
+    const shown = [...ep.shapes, ...(ep.scene?.parts ?? [])].map((shape) => shape.kind);
+    const kinds = [...new Set(shown)].filter((kind) => !["ground", "floor", "heading"].includes(kind));
+    const items = kinds.map((kind) => [kind.replace("_", " ").replace("sigwall", "wall"), colour(kind)]);
+    if (ep.scene || (ep.robot && !ep.view.follow)) items.push(["path so far", palette.trace]);
     if (ep.costs.length > 0) items.push(["cost", palette.alarm]);
     element("legend").replaceChildren(...items.map(([name, fill]) => {
       const item = document.createElement("span");
@@ -329,18 +400,24 @@
       item.append(name);
       return item;
     }));
+    const notes = [];
     if (ep.lidars.length > 0) {
-      element("legend").append(`rings, from inside: lidar of ${ep.lidars.map((lidar) => lidar.kind).join(", ")}; the stronger, the closer`);
+      const from = ep.scene ? "below" : "inside", kinds = ep.lidars.map((lidar) => lidar.kind.replace("_", " ")).join(", ");
+      notes.push(`rings, from ${from}: lidar of ${kinds}; the stronger, the closer`);
     }
+    if (solidView && ep.scene) notes.push(`a square of the floor is ${Number(solidView.cell().toPrecision(2))} m`);
+    element("legend").append(notes.join(" \u00b7 "));
   }
 
   // ---- State --------------------------------------------------------------------------------------------------
 
-  let ep = null, t = 0, playing = false, clock = 0, rest = 0, alarm = -Infinity;
+  let solidView = null;
+  let ep = null, chosen = 0, t = 0, playing = false, clock = 0, rest = 0, alarm = -Infinity;
   let pending = false;
 
   function draw(now) {
-    drawStage(now);
+    if (!ep.scene) drawStage(now);
+    else if (solidView) solidView.draw(t, playing ? rest : 0, alarmLeft(now));
     drawTimeline();
     drawCounters();
     scrub.value = t;
@@ -383,17 +460,35 @@
   }
 
   function choose(index) {
-    ep = read(episodes[Math.max(0, Math.min(episodes.length - 1, index))]);
-    ep.lowest = ep.returns.reduce((a, b) => Math.min(a, b), 0);
-    ep.highest = ep.returns.reduce((a, b) => Math.max(a, b), 0);
+    chosen = Math.max(0, Math.min(episodes.length - 1, index));
+    ep = read(episodes[chosen]);
+    ep.charts = charts();
     scrub.max = ep.length;
+    if (ep.scene) solidView ??= solidStage(solid, request);
+    readPalette();
+    stage.hidden = Boolean(ep.scene);
+    solid.hidden = !ep.scene || !solidView;
+    element("camera").hidden = solid.hidden;
+    element("no-solid").hidden = !ep.scene || Boolean(solidView);
+    if (ep.scene) solidView?.load(ep);
+    showFollow();
     seek(0);
     drawLegend();
   }
 
+  function setFollow(on) {
+    if (solid.hidden) return;
+    solidView.setFollow(on);
+    showFollow();
+  }
+  const showFollow = () => element("follow").setAttribute("aria-pressed", Boolean(solidView?.follows()));
+  const home = () => { if (!solid.hidden) { solidView.home(); showFollow(); } };
+
   // ---- Controls -----------------------------------------------------------------------------------------------
 
   playButton.addEventListener("click", () => setPlaying(!playing));
+  element("follow").addEventListener("click", () => setFollow(!solidView.follows()));
+  element("home").addEventListener("click", home);
   scrub.addEventListener("input", () => { setPlaying(false); seek(Number(scrub.value)); });
   episodeSelect.addEventListener("change", () => choose(Number(episodeSelect.value)));
   const point = (event) => {
@@ -408,6 +503,9 @@
     if (event.key === " ") setPlaying(!playing);
     else if (event.key === "ArrowRight") { setPlaying(false); seek(t + by); }
     else if (event.key === "ArrowLeft") { setPlaying(false); seek(t - by); }
+    else if (event.key === "f") setFollow(!solidView?.follows());
+    else if (event.key === "r") home();
+    else if ("+-".includes(event.key) && !solid.hidden) solidView.zoom(event.key === "+" ? 0.8 : 1.25);
     else return;
     event.preventDefault();
   });
@@ -415,13 +513,25 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readPalette(); drawLegend(); request(); });
 
   if (episodes.length === 0) return;
-  readPalette();
   const start = new URLSearchParams(location.hash.slice(1));
   if ([...speedSelect.options].some((option) => option.value === start.get("speed"))) speedSelect.value = start.get("speed");
   const first = Math.max(0, Math.min(episodes.length - 1, Number(start.get("ep")) || 0));
   episodeSelect.value = first;
   choose(first);
   seek(Math.round(Number(start.get("t")) || 0));
+  if (start.has("follow")) setFollow(start.get("follow") !== "0");
+  if (start.get("film") === "1") root.classList.add("film");
+  // For whoever films: how many steps each episode has, and a way to show one at once.
+  window.replay = { follow: setFollow, lengths: episodes.map((episode) => episode.length), fps: episodes.map((episode) => episode.fps),
+    show(episode, step) {
+      if (episode !== chosen) choose(episode);
+      setPlaying(false);
+      t = step;
+      // A film may leave out the step that cost something, and knows no clock on the wall.
+      const lately = ep.cost.slice(Math.max(0, t - Math.ceil(0.15 * ep.fps)), t).some((cost) => cost > 0);
+      alarm = lately ? performance.now() : -Infinity;
+      draw(performance.now());
+    } };
   draw(performance.now());
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   if (start.has("play") ? start.get("play") !== "0" : !still && !start.has("t")) setPlaying(true);

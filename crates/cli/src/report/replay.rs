@@ -4,8 +4,8 @@ use super::html::{data_block, escape, page};
 use serde::Serialize;
 use tony_env::recording::Recording;
 
-/// The player's script.
-pub(super) const SCRIPT: &str = include_str!("player.js");
+/// The player's scripts: solid scenes, then all else.
+pub(super) const SCRIPTS: [&str; 2] = [include_str!("scene.js"), include_str!("player.js")];
 
 #[derive(Serialize)]
 struct Data<'a> {
@@ -21,12 +21,13 @@ pub fn replay_page(title: &str, episodes: &[Recording]) -> String {
         escape(title),
         player(episodes, None)
     );
-    page(title, &body, &[SCRIPT])
+    page(title, &body, &SCRIPTS)
 }
 
 /// How to use the player.
 pub(super) const HELP: &str = "Space plays and pauses, the arrow keys step (with Shift ten steps). \
-    A red ring around the robot is a cost; each cost is also a red mark on the time line.";
+    In a solid scene, drag to turn, drag with Shift to move, turn the wheel or pinch to come nearer (+ and \u{2212} do too), f follows the \
+    robot, r starts again. What is red around the robot is a cost; each cost is also a red mark on the time line.";
 
 /// The player's elements and data; `limit` is that of the cost `cost`.
 pub(super) fn player(episodes: &[Recording], limit: Option<f64>) -> String {
@@ -49,7 +50,12 @@ pub(super) fn player(episodes: &[Recording], limit: Option<f64>) -> String {
     });
     format!(
         "<div class=\"player\" id=\"player\">\n\
-         <div class=\"stage\"><canvas id=\"stage\" role=\"img\" aria-label=\"Top-down or side view of the episode\"></canvas>\
+         <div class=\"stage\"><div id=\"stages\"><canvas id=\"stage\" role=\"img\" aria-label=\"Top-down or side view of the episode\" \
+         hidden></canvas><canvas id=\"solid\" role=\"img\" tabindex=\"0\" aria-label=\"The scene of the episode; drag to turn it\" hidden>\
+         </canvas><p id=\"no-solid\" hidden>This scene is drawn with WebGL 2, and this browser has none or has switched it off. The charts \
+         below show the episode all the same.</p></div>\n\
+         <div class=\"camera\" id=\"camera\" hidden><button id=\"follow\" type=\"button\" aria-pressed=\"false\">Follow</button>\
+         <button id=\"home\" type=\"button\">Reset view</button></div>\
          <dl class=\"counters\" id=\"counters\"></dl></div>\n\
          <canvas id=\"timeline\" aria-hidden=\"true\"></canvas>\n\
          <input id=\"scrub\" type=\"range\" min=\"0\" value=\"0\" step=\"1\" aria-label=\"step of the episode\">\n\

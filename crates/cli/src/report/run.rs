@@ -139,7 +139,8 @@ pub fn run_report(input: &RunReport) -> String {
         checkpoints(input),
         footer(),
     ];
-    page(&title, &body.concat(), &[SCRIPT, replay::SCRIPT])
+    let [solid, player] = replay::SCRIPTS;
+    page(&title, &body.concat(), &[SCRIPT, solid, player])
 }
 
 pub(super) fn header(input: &RunReport, title: &str) -> String {

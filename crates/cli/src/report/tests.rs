@@ -2,11 +2,13 @@
 
 use super::answers::Batch;
 use super::*;
+use crate::browser::Browser;
 use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tony_env::frame::{Form, Frame, Lidar, Shape};
 use tony_env::recording::Recorder;
+use tony_env::scene::{Mesh, Part, Pose, Scene, Solid, View};
 use tony_random::Stream;
 
 /// A run that learns: the return rises to 20, the cost falls from 60 towards `cost`.
@@ -101,10 +103,13 @@ fn from_above(length: usize) -> Recording {
         };
         let lidars = [("goal", &[goal][..]), ("hazards", &hazards), ("vases", &[[0.3, 1.1]])];
         let near = hazards.iter().any(|h| (h[0] - robot[0]).hypot(h[1] - robot[1]) < 0.2);
-        (Frame { shapes, lidars: lidars.into_iter().map(lidar).collect() }, f64::from(u8::from(near)))
+        (
+            Frame { shapes, lidars: lidars.into_iter().map(lidar).collect(), ..Frame::default() },
+            f64::from(u8::from(near)),
+        )
     };
     let costs = ["hazards".to_owned(), "cost".to_owned()];
-    let mut recorder = Recorder::new("SafetyPointGoal1-v0", 7, 1_000_000, 50.0, &costs, &frame(0).0);
+    let mut recorder = Recorder::new("SafetyPointGoal1-v0", 7, 1_000_000, 50.0, &costs, None, &frame(0).0);
     for t in 1..=length {
         let (picture, cost) = frame(t);
         recorder.push(&picture, 0.02 + 0.03 * (t as f64 * 0.05).sin(), &[cost, cost]);
@@ -127,9 +132,9 @@ fn from_the_side(length: usize) -> Recording {
             capsule("robot", [x - 0.5, 0.6], [x - 0.5 + swing, 0.1], 0.046),
             capsule("robot", [x + 0.5, 0.6], [x + 0.5 - swing, 0.1], 0.046),
         ];
-        Frame { shapes, lidars: Vec::new() }
+        Frame { shapes, ..Frame::default() }
     };
-    let mut recorder = Recorder::new("HalfCheetah-v5", 3, 500_000, 20.0, &[], &frame(0));
+    let mut recorder = Recorder::new("HalfCheetah-v5", 3, 500_000, 20.0, &[], None, &frame(0));
     (1..=length).for_each(|t| recorder.push(&frame(t), 2.0, &[]));
     recorder.finish()
 }
@@ -146,6 +151,7 @@ fn pages() -> Vec<(&'static str, String)> {
         ("report", run_report(&runs[0])),
         ("compare", compare_report(&Comparison::new(&runs))),
         ("replay", replay_page("A <replay>", &runs[0].episodes)),
+        ("solid", replay_page("A solid replay", &[solid(1000)])),
         #[cfg(feature = "lm")]
         ("ranking", a_ranking()),
     ]
@@ -341,7 +347,7 @@ fn an_evaluation_reads_back_in_order() {
 /// The pages in Chromium: every script runs to its end, and the player stands where the address says.
 #[test]
 fn a_browser_runs_the_scripts() {
-    let Some(browser) = browser() else {
+    let Some(browser) = crate::browser::find() else {
         eprintln!("skipped: no chromium on this machine");
         return;
     };
@@ -359,7 +365,7 @@ fn a_browser_runs_the_scripts() {
             assert!(dom.contains("</footer>"), "it has no scripts");
             continue;
         }
-        if name != "replay" {
+        if !["replay", "solid"].contains(&name) {
             assert!(dom.contains("data-charts=\"ready\""), "{name}");
         }
         if name != "compare" {
@@ -369,10 +375,135 @@ fn a_browser_runs_the_scripts() {
     }
 }
 
-fn browser() -> Option<PathBuf> {
-    let dirs = std::env::var_os("PATH")?;
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    std::env::split_paths(&dirs).flat_map(|dir| names.map(|name| dir.join(name))).find(|path| path.is_file())
+/// A robot that runs 6 m along x past a goal, with a lidar, and a cost at each tenth step.
+fn solid(length: usize) -> Recording {
+    let part = |kind: &str, body, form, size| Part { kind: kind.into(), body, form, size, pose: Pose::at([0.0; 3]) };
+    let parts = vec![
+        part("floor", None, Solid::Plane, [0.0, 0.0, 0.05]),
+        part("robot", Some(0), Solid::Sphere, [0.2, 0.0, 0.0]),
+        Part {
+            pose: Pose { at: [0.2, 0.0, 0.1], turn: [0.7, 0.0, 0.7, 0.0] },
+            ..part("robot", Some(0), Solid::Capsule, [0.05, 0.15, 0.0])
+        },
+        part("goal", Some(1), Solid::Cylinder, [0.3, 0.15, 0.0]),
+        part("vase", Some(2), Solid::Mesh(0), [0.0; 3]),
+    ];
+    let mesh = Mesh {
+        vertices: vec![[0, 0, 0], [3000, 0, 0], [0, 3000, 0], [0, 0, 3000]],
+        faces: vec![[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]],
+    };
+    let scene = Scene { view: View::Corner, parts, meshes: vec![mesh], bodies: 3 };
+    let frame = |t: usize| {
+        let (x, turn) = (6.0 * t as f64 / length as f64 - 3.0, t as f64 * 0.05);
+        let robot = Pose { at: [x, 0.0, 0.2], turn: [(turn / 2.0).cos(), 0.0, 0.0, (turn / 2.0).sin()] };
+        let bodies =
+            vec![Some(robot), (t < length / 2).then(|| Pose::at([1.5, 1.0, 0.15])), Some(Pose::at([-2.0, -1.5, 0.0]))];
+        let bins = (0..16).map(|i| f64::from(i) / 15.0).collect();
+        Frame {
+            bodies,
+            lidars: vec![Lidar { kind: "goal".into(), at: [x, 0.0], angle: turn, bins }],
+            ..Frame::default()
+        }
+    };
+    let costs = ["hazards".to_owned(), "cost".to_owned()];
+    let mut recorder = Recorder::new("SafetyPointGoal1-v0", 7, 1_000_000, 50.0, &costs, Some(scene), &frame(0));
+    for t in 1..=length {
+        let cost = f64::from(u8::from(t.is_multiple_of(10)));
+        recorder.push(&frame(t), 0.01, &[cost, cost]);
+    }
+    recorder.finish()
+}
+
+/// The pixels that differ between two pictures, of all; and the middle column of what is robot blue in the second.
+fn compared(before: &[[u8; 3]], after: &[[u8; 3]], width: usize) -> (usize, f64) {
+    let differ = before.iter().zip(after).filter(|(a, b)| a != b).count();
+    let blue = |pixel: &[u8; 3]| i32::from(pixel[2]) > 2 * i32::from(pixel[0]) + 40 && pixel[2] > pixel[1];
+    // Charts and slider are blue too, and below.
+    let stage = &after[..after.len() / 2];
+    let columns: Vec<f64> =
+        stage.iter().enumerate().filter(|(_, pixel)| blue(pixel)).map(|(i, _)| (i % width) as f64).collect();
+    (differ, columns.iter().sum::<f64>() / columns.len() as f64)
+}
+
+#[test]
+fn a_solid_scene_moves_turns_and_is_followed_in_a_browser() {
+    if crate::browser::find().is_none() {
+        eprintln!("skipped: no chromium on this machine");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("solid.html");
+    fs_err::write(&path, replay_page("A solid replay", &[solid(200), from_above(100)])).unwrap();
+    let (width, size) = (960, [960, 1000]);
+    let mut page = Browser::open(&path, "play=0&film=1", size).unwrap();
+    let mut at = |script: &str| {
+        page.evaluate(script).unwrap();
+        crate::film::pixels(&page.picture().unwrap()).unwrap()
+    };
+    let start = at("replay.show(0, 0)");
+    let colours: std::collections::HashSet<[u8; 3]> = start[..start.len() / 2].iter().copied().collect();
+    assert!(colours.len() > 300, "a shaded picture, not {} colours", colours.len());
+    let (same, left) = compared(&start, &at("replay.show(0, 0)"), width);
+    assert_eq!(same, 0, "the same moment is the same picture");
+    // The robot crosses the picture; what there is to see fits in it.
+    let (moved, right) = compared(&start, &at("replay.show(0, 199)"), width);
+    assert!(moved > 2000 && (20.0..400.0).contains(&left) && (500.0..940.0).contains(&right), "{moved} {left} {right}");
+    let cost = at("replay.show(0, 200)");
+    let alarm = |picture: &[[u8; 3]]| picture.iter().filter(|[r, g, b]| *r > 180 && *g < 170 && *b < 140).count();
+    assert!(alarm(&cost) > alarm(&start) + 300, "a cost is seen: {} {}", alarm(&cost), alarm(&start));
+    for step in [9, 109, 199] {
+        let (_, middle) = compared(&start, &at(&format!("replay.follow(true); replay.show(0, {step})")), width);
+        assert!((middle - 480.0).abs() < 60.0, "followed at step {step}: {middle}");
+    }
+    let followed = at("replay.show(0, 100)");
+    page.drag([400, 300], [520, 340]).unwrap();
+    let turned = crate::film::pixels(&page.picture().unwrap()).unwrap();
+    assert!(compared(&followed, &turned, width).0 > 10_000, "a drag turns the scene");
+    // A flat episode beside a solid one is drawn on the other canvas.
+    page.evaluate("replay.show(1, 50)").unwrap();
+    assert_eq!(page.evaluate("document.getElementById('solid').hidden").unwrap(), true);
+    assert_eq!(page.evaluate("document.getElementById('stage').hidden").unwrap(), false);
+    assert_eq!(page.evaluate("document.documentElement.dataset.error ?? ''").unwrap(), "");
+    // Without WebGL there are words and charts.
+    let off = "HTMLCanvasElement.prototype.getContext = ((get) => function (kind, ...more) { \
+        return kind === 'webgl2' ? null : get.call(this, kind, ...more); })(HTMLCanvasElement.prototype.getContext)";
+    page.ask("Page.enable", &serde_json::json!({})).unwrap();
+    page.ask("Page.addScriptToEvaluateOnNewDocument", &serde_json::json!({"source": off})).unwrap();
+    page.ask("Page.reload", &serde_json::json!({})).unwrap();
+    page.wait_for(
+        "document.documentElement?.dataset.player === 'ready' && !document.getElementById('no-solid').hidden",
+    )
+    .unwrap();
+    assert_eq!(page.evaluate("document.documentElement.dataset.error ?? ''").unwrap(), "");
+    assert_eq!(page.evaluate("document.getElementById('solid').hidden").unwrap(), true);
+}
+
+#[test]
+fn films_are_as_long_as_their_episodes() {
+    if crate::browser::find().is_none() {
+        eprintln!("skipped: no chromium on this machine");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let page = scratch.path().join("page.html");
+    fs_err::write(&page, replay_page("A film", &[solid(40), from_above(20)])).unwrap();
+    let gif = scratch.path().join("film.gif");
+    crate::film::film(&page, crate::film::Kind::Gif, &gif).unwrap();
+    let mut reader = gif::DecodeOptions::new().read_info(fs_err::File::open(&gif).unwrap()).unwrap();
+    let mut delays = Vec::new();
+    while let Some(frame) = reader.next_frame_info().unwrap() {
+        delays.push(frame.delay);
+    }
+    // 50 steps a second: each fourth, eight hundredths.
+    assert_eq!(delays, [8; 11 + 6]);
+    assert_eq!(reader.width(), 640);
+    if crate::film::ffmpeg().is_err() {
+        eprintln!("skipped: no ffmpeg on this machine");
+        return;
+    }
+    let mp4 = scratch.path().join("film.mp4");
+    crate::film::film(&page, crate::film::Kind::Mp4, &mp4).unwrap();
+    assert_eq!(&fs_err::read(&mp4).unwrap()[4..8], b"ftyp");
 }
 
 fn dump(browser: &Path, page: &Path, hash: &str, profile: &Path) -> String {

@@ -10,9 +10,10 @@
 //! normal noise of 0.01 on positions and of 0.1 on velocities.
 
 use super::bodies::{self, Body};
-use super::field::Field;
-use super::{course, shape};
+use super::course;
+use super::field::{Field, THING};
 use crate::frame::Frame;
+use crate::scene::{self, Pose, Scene, Solid, View};
 use crate::space::Space;
 use crate::state::{self, Reader};
 use crate::{Context, Env, Error, Result, Spec, Step};
@@ -228,16 +229,21 @@ impl Env for Creature {
         self.simulation.model().timestep() * self.task.body.frame_skip as f64
     }
 
-    fn frame(&self) -> Frame {
-        let mut shapes = Vec::new();
+    fn scene(&self) -> Option<Scene> {
+        let mut scene = Scene::of(&self.simulation, View::Corner, |_| "robot");
         if let Goal::Circle { radius, wall } = self.task.goal {
-            shapes.extend(course(radius, wall));
+            course(radius, wall).for_each(|shape| scene.mark(&shape));
         }
-        shapes.extend(self.field.shapes());
-        let model = self.simulation.model();
-        let of_body = (0..model.ngeom()).filter(|geom| model.geom_bodyid()[*geom] != 0);
-        shapes.extend(of_body.map(|geom| shape("robot", crate::locomotion::projected(&self.simulation, geom, 1))));
-        Frame { shapes, lidars: Vec::new() }
+        self.field.things().for_each(|(kind, ..)| scene.add(kind, Solid::Sphere, [THING; 3]));
+        Some(scene)
+    }
+
+    fn frame(&self) -> Frame {
+        let thing = |(_, [x, y], left): (_, [f64; 2], bool)| left.then(|| Pose::at([x, y, THING]));
+        Frame {
+            bodies: scene::bodies(&self.simulation).chain(self.field.things().map(thing)).collect(),
+            ..Frame::default()
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use tony_random::Stream;
 
 /// What is nearer than this to the torso's centre is collected.
 const CATCH: f64 = 1.0;
+/// Radius of a thing in pictures, m.
+pub(super) const THING: f64 = 0.4;
 /// Sensor bins for each kind of thing, over the half circle ahead.
 const BINS: usize = 10;
 const SENSOR_RANGE: f64 = 6.0;
@@ -37,7 +39,7 @@ impl Field {
     }
 
     #[cfg(test)]
-    pub(super) fn things(&self) -> &[[f64; 2]] {
+    pub(super) fn places(&self) -> &[[f64; 2]] {
         &self.things
     }
 
@@ -111,12 +113,15 @@ impl Field {
         Ok(())
     }
 
+    /// What each thing is, where, and whether it is left.
+    pub(super) fn things(&self) -> impl Iterator<Item = (&'static str, [f64; 2], bool)> {
+        let kind = |i| if i < self.apples { "apple" } else { "bomb" };
+        self.things.iter().zip(&self.left).enumerate().map(move |(i, (place, left))| (kind(i), *place, *left))
+    }
+
+    /// What is left, seen from above.
     pub(super) fn shapes(&self) -> impl Iterator<Item = Shape> {
-        self.things
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| self.left[*i])
-            .map(|(i, place)| shape(if i < self.apples { "goal" } else { "hazard" }, Form::Disc { at: *place, r: 0.4 }))
+        self.things().filter(|(.., left)| *left).map(|(kind, at, _)| shape(kind, Form::Disc { at, r: THING }))
     }
 }
 

@@ -53,7 +53,7 @@ impl PointGather {
 
     #[cfg(test)]
     pub(super) fn things(&self) -> &[[f64; 2]] {
-        self.field.things()
+        self.field.places()
     }
 
     #[cfg(test)]
@@ -120,6 +120,6 @@ impl Env for PointGather {
     }
 
     fn frame(&self) -> Frame {
-        Frame { shapes: self.field.shapes().chain(self.robot.shapes()).collect(), lidars: Vec::new() }
+        Frame { shapes: self.field.shapes().chain(self.robot.shapes()).collect(), ..Frame::default() }
     }
 }

@@ -101,7 +101,7 @@ fn shape(kind: &str, form: Form) -> Shape {
 
 /// The circle that pays, in dots, and the two walls at its sides.
 fn course(radius: f64, wall: f64) -> impl Iterator<Item = Shape> {
-    let walls = [-wall, wall].map(|x| shape("pillar", Form::Capsule { from: [x, -radius], to: [x, radius], r: 0.05 }));
+    let walls = [-wall, wall].map(|x| shape("wall", Form::Capsule { from: [x, -radius], to: [x, radius], r: 0.05 }));
     let dots = (0..60).map(move |i| {
         let angle = f64::from(i) * std::f64::consts::TAU / 60.0;
         shape("goal", Form::Disc { at: [radius * libm::cos(angle), radius * libm::sin(angle)], r: 0.15 })

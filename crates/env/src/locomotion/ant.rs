@@ -7,6 +7,7 @@
 
 use super::{Contact, Forward, Part, Pay, RUN, Start, Task, floor, free_root};
 use crate::mjcf::Element;
+use crate::scene::View;
 use tony_mujoco::Simulation;
 
 /// What walking pays.
@@ -26,7 +27,7 @@ pub const TASK: Task = Task {
     lags: true,
     start: Start::Noise { scale: 0.1, normal: true },
     speed_limit: None,
-    from_above: true,
+    view: View::Corner,
 };
 
 /// Is it up?

@@ -5,6 +5,7 @@
 
 use super::{Forward, Part, Pay, RUN, Start, Task, along_x, floor, root_joint};
 use crate::mjcf::Element;
+use crate::scene::View;
 
 /// The task.
 pub const TASK: Task = Task {
@@ -19,7 +20,7 @@ pub const TASK: Task = Task {
     lags: false,
     start: Start::Noise { scale: 0.1, normal: true },
     speed_limit: None,
-    from_above: false,
+    view: View::Side,
 };
 
 /// Of all capsules together, in kilograms.

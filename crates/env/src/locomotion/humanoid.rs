@@ -10,6 +10,7 @@
 
 use super::{Contact, Forward, Moment, Paid, Part, Pay, RUN, Start, Task, floor, free_root};
 use crate::mjcf::Element;
+use crate::scene::View;
 use tony_mujoco::Simulation;
 
 /// What walking pays.
@@ -42,7 +43,7 @@ pub const TASK: Task = Task {
     lags: true,
     start: Start::Noise { scale: 0.01, normal: false },
     speed_limit: None,
-    from_above: false,
+    view: View::Corner,
 };
 
 /// The task of getting up.

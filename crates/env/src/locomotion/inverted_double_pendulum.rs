@@ -7,6 +7,7 @@
 use super::inverted_pendulum::ALONG_X;
 use super::{Moment, Paid, Part, Pay, Start, Task, along_x, floor};
 use crate::mjcf::Element;
+use crate::scene::View;
 use tony_mujoco::Simulation;
 
 /// The task.
@@ -22,7 +23,7 @@ pub const TASK: Task = Task {
     lags: true,
     start: Start::Noise { scale: 0.1, normal: true },
     speed_limit: None,
-    from_above: false,
+    view: View::Side,
 };
 
 fn angles(simulation: &Simulation, obs: &mut [f64]) {

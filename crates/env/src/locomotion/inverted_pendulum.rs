@@ -6,6 +6,7 @@
 
 use super::{Moment, Paid, Part, Pay, Start, Task, along_x};
 use crate::mjcf::Element;
+use crate::scene::View;
 use std::f64::consts::FRAC_1_SQRT_2;
 
 /// The task.
@@ -21,7 +22,7 @@ pub const TASK: Task = Task {
     lags: false,
     start: Start::Noise { scale: 0.01, normal: false },
     speed_limit: None,
-    from_above: false,
+    view: View::Side,
 };
 
 fn upright(moment: &Moment<'_>) -> Paid {

@@ -18,13 +18,14 @@ pub mod speed;
 pub mod swimmer;
 pub mod walker2d;
 
-use crate::frame::{Form, Frame, Shape};
+use crate::frame::Frame;
 use crate::mjcf::Element;
 use crate::pcg64::{Generator, Ziggurat};
+use crate::scene::{self, Scene, View};
 use crate::space::Space;
 use crate::state::{self, Reader};
 use crate::{Context, Env, Error, Result, Spec, Step};
-use tony_mujoco::{Model, Simulation};
+use tony_mujoco::{Kind, Model, Simulation};
 
 /// What distinguishes one task.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +53,8 @@ pub struct Task {
     pub start: Start,
     /// Channel `cost` is 1 in steps faster than this, in m/s.
     pub speed_limit: Option<Limit>,
-    /// Seen from above (x, y)? From the side (x, z) otherwise.
-    pub from_above: bool,
+    /// Where replays look from.
+    pub view: View,
 }
 
 /// A limit on speed.
@@ -386,39 +387,21 @@ impl Env for Locomotion {
         self.dt
     }
 
-    /// The body's shapes in the plane of movement, where they were at the last physics step.
-    fn frame(&self) -> Frame {
-        let (simulation, y) = (&self.simulation, if self.task.from_above { 1 } else { 2 });
-        let model = simulation.model();
-        let torso = simulation.xpos()[3];
-        // The floor from above would hide nothing and show nothing.
-        let floor = Form::Capsule { from: [torso - 3.0, -0.01], to: [torso + 3.0, -0.01], r: 0.01 };
-        let mut shapes = Vec::with_capacity(model.ngeom());
-        if !self.task.from_above {
-            shapes.push(Shape { kind: "ground".to_owned(), form: floor });
-        }
-        let of_world = |geom: &usize| model.geom_bodyid()[*geom] == 0;
-        for geom in (0..model.ngeom()).filter(|geom| !of_world(geom)) {
-            shapes.push(Shape { kind: "robot".to_owned(), form: projected(simulation, geom, y) });
-        }
-        Frame { shapes, lidars: Vec::new() }
+    fn scene(&self) -> Option<Scene> {
+        let model = self.simulation.model();
+        let kind = |root| match model.name(Kind::Body, root) {
+            "goal" => "goal",
+            "target" => "target",
+            "object" => "object",
+            _ => "robot",
+        };
+        Some(Scene::of(&self.simulation, self.task.view, kind))
     }
-}
 
-/// Outline of a geom in the plane of x and axis `y`.
-pub(crate) fn projected(simulation: &Simulation, geom: usize, y: usize) -> Form {
-    /// `mjGEOM_CAPSULE`.
-    const CAPSULE: i32 = 3;
-    let model = simulation.model();
-    let [r, half, _]: [f64; 3] = model.geom_size().as_chunks().0[geom];
-    let axes: [f64; 9] = simulation.geom_xmat().as_chunks().0[geom];
-    let at = [simulation.geom_xpos()[3 * geom], simulation.geom_xpos()[3 * geom + y]];
-    if model.geom_type()[geom] != CAPSULE {
-        return Form::Disc { at, r };
+    /// Bodies are where they were at the last physics step.
+    fn frame(&self) -> Frame {
+        Frame { bodies: scene::bodies(&self.simulation).collect(), ..Frame::default() }
     }
-    // A capsule lies along the third column of its rotation matrix.
-    let (dx, dy) = (half * axes[2], half * axes[3 * y + 2]);
-    Form::Capsule { from: [at[0] - dx, at[1] - dy], to: [at[0] + dx, at[1] + dy], r }
 }
 
 /// The planar body's place: its first position, along x.

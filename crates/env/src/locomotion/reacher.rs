@@ -7,6 +7,7 @@
 use super::{Moment, Paid, Part, Pay, Start, Task, along_x};
 use crate::mjcf::Element;
 use crate::pcg64::Generator;
+use crate::scene::View;
 use tony_mujoco::Simulation;
 
 /// The task.
@@ -22,7 +23,7 @@ pub const TASK: Task = Task {
     lags: true,
     start: Start::Own(start),
     speed_limit: None,
-    from_above: true,
+    view: View::Above,
 };
 
 /// From the target to the fingertip.

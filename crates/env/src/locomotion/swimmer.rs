@@ -6,6 +6,7 @@
 
 use super::{Forward, Part, Pay, RUN, Start, Task, floor};
 use crate::mjcf::Element;
+use crate::scene::View;
 
 /// The task.
 pub const TASK: Task = Task {
@@ -20,7 +21,7 @@ pub const TASK: Task = Task {
     lags: false,
     start: Start::Noise { scale: 0.1, normal: false },
     speed_limit: None,
-    from_above: true,
+    view: View::Above,
 };
 
 fn model() -> Element {

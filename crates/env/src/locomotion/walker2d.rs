@@ -7,6 +7,7 @@
 use super::hopper::{Foot, leg, torso};
 use super::{Forward, Part, Pay, RUN, Start, Task, along_x, floor};
 use crate::mjcf::Element;
+use crate::scene::View;
 
 /// What walking pays.
 pub(super) const FORWARD: Forward = Forward { alive: 1.0, healthy: Some(healthy), control: 0.001, ..RUN };
@@ -24,7 +25,7 @@ pub const TASK: Task = Task {
     lags: false,
     start: Start::Noise { scale: 0.005, normal: false },
     speed_limit: None,
-    from_above: false,
+    view: View::Side,
 };
 
 fn healthy(qpos: &[f64], _: &[f64]) -> bool {

@@ -14,6 +14,7 @@ use super::robots;
 use crate::frame::{Form, Frame, Shape};
 use crate::locomotion::{self, Locomotion, ant};
 use crate::mjcf::Element;
+use crate::scene::{Scene, View};
 use crate::{Context, Env, Result, Spec, Step};
 
 /// Side of a cell, m.
@@ -42,7 +43,7 @@ const WALLS: [([f64; 2], [f64; 2]); 5] = [
 ];
 
 /// Physics, body and falls are those of `OptionAnt`; the way is not.
-const TASK: locomotion::Task = locomotion::Task { name: "AntMaze-v0", model, ..robots::ANT };
+const TASK: locomotion::Task = locomotion::Task { name: "AntMaze-v0", model, view: View::Above, ..robots::ANT };
 
 fn model() -> Element {
     let wall = |([x, y], [half_x, half_y]): ([f64; 2], [f64; 2])| {
@@ -143,12 +144,15 @@ impl Env for AntMaze {
         self.body.step_seconds()
     }
 
+    /// The body between its walls, and the goal.
+    fn scene(&self) -> Option<Scene> {
+        let mut scene = self.body.scene()?;
+        scene.mark(&Shape { kind: "goal".to_owned(), form: Form::Disc { at: GOAL, r: NEAR } });
+        Some(scene)
+    }
+
     fn frame(&self) -> Frame {
-        let wall = |(at, half)| Shape { kind: "wall".to_owned(), form: Form::Rect { at, half, angle: 0.0 } };
-        let goal = Shape { kind: "goal".to_owned(), form: Form::Disc { at: GOAL, r: NEAR } };
-        let mut frame = self.body.frame();
-        frame.shapes.splice(0..0, WALLS.into_iter().map(wall).chain([goal]));
-        frame
+        self.body.frame()
     }
 }
 

@@ -21,6 +21,7 @@ pub mod world;
 
 use crate::frame::Frame;
 use crate::numpy::RandomState;
+use crate::scene::Scene;
 use crate::space::Space;
 use crate::state::{self, Reader};
 use crate::{Context, Env, Error, Result, Spec, Step};
@@ -756,6 +757,10 @@ impl Env for SafetyGym {
 
     fn step_seconds(&self) -> f64 {
         self.robot.timestep * FRAME_SKIP as f64
+    }
+
+    fn scene(&self) -> Option<Scene> {
+        Some(drawing::scene(self))
     }
 
     fn frame(&self) -> Frame {

@@ -8,8 +8,9 @@
 //! model, which descends from that file, on today's MuJoCo with its default solver; joints and floor may answer differently, so
 //! trajectories do not correspond. No recordings of the original are known.
 
-use crate::frame::Frame;
+use crate::frame::{Form, Frame, Shape};
 use crate::locomotion::{self, Locomotion, Pay, RUN, half_cheetah};
+use crate::scene::Scene;
 use crate::{Context, Env, Result, Spec, Step};
 use tony_random::Stream;
 
@@ -96,6 +97,14 @@ impl Env for SparseHalfCheetah {
 
     fn step_seconds(&self) -> f64 {
         self.body.step_seconds()
+    }
+
+    /// The body, and the line that pays.
+    fn scene(&self) -> Option<Scene> {
+        let line = Form::Capsule { from: [FAR, -1.0], to: [FAR, 1.0], r: 0.02 };
+        let mut scene = self.body.scene()?;
+        scene.mark(&Shape { kind: "goal".to_owned(), form: line });
+        Some(scene)
     }
 
     fn frame(&self) -> Frame {

@@ -2,7 +2,6 @@
 
 use super::{Generation, Reading, Robot, common_sensors, geom, motor};
 use crate::mjcf::Element;
-use std::f64::consts::FRAC_PI_2;
 
 /// The Car robot. Actions drive the left and the right wheel.
 pub fn car(generation: Generation) -> Robot {
@@ -28,7 +27,6 @@ pub fn car(generation: Generation) -> Robot {
         timestep: 0.004,
         height: 0.1,
         density: 5.0,
-        front: -FRAC_PI_2,
         body: vec![
             Element::new("freejoint").text("name", root),
             geom(root, "box", [0.0; 3], &[0.1, 0.1, 0.05]),

@@ -31,8 +31,6 @@ pub struct Robot {
     pub density: f64,
     /// Place of the sensors' site in the root's frame and its radius, in metres.
     pub site: ([f64; 3], f64),
-    /// Heading of the front in the root's frame, in radians.
-    pub front: f64,
     /// Defaults besides those of all geoms.
     pub defaults: Vec<Element>,
     /// What the floor touches, as MuJoCo's bit mask.
@@ -83,7 +81,6 @@ impl Default for Robot {
             height: 0.1,
             density: 1.0,
             site: ([0.0; 3], 0.032),
-            front: 0.0,
             defaults: Vec::new(),
             floor_conaffinity: 1,
             assets: Vec::new(),
