@@ -15,6 +15,7 @@ pub mod mjcf;
 pub mod numpy;
 pub mod options;
 pub mod pcg64;
+pub mod picture;
 pub mod probe;
 pub mod recording;
 mod registry;

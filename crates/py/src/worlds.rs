@@ -7,11 +7,12 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
-use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{PyArray1, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use tony_env::picture::Painter;
 use tony_env::safety_gym::robots::MESHES;
 use tony_env::space::Space;
 use tony_env::{Context, Env, Listing, Spec};
@@ -98,6 +99,9 @@ struct World {
     /// Episodes since then, whose seeds follow from that one.
     followed: u64,
     phase: Phase,
+    /// Where pictures are asked for, what draws those of the episode.
+    draws: bool,
+    painter: Option<Painter>,
 }
 
 impl World {
@@ -114,6 +118,7 @@ impl World {
         };
         self.phase = Phase::Unborn;
         self.env.reset(seed, obs)?;
+        self.painter = self.draws.then(|| Painter::new(self.env.as_ref()));
         self.phase = Phase::Running;
         Ok(())
     }
@@ -175,17 +180,26 @@ type Stepped<'py> = (
 
 #[pymethods]
 impl Worlds {
-    /// `n` environments called `name`, or of the world in the TOML file `name`, on `threads` threads; 0: as many as there are cores.
+    /// `n` environments called `name`, or of the world in the TOML file `name`, on `threads` threads; 0: as many as there are cores. With
+    /// `draws`, [`Worlds::render`] has pictures.
     #[new]
-    #[pyo3(signature = (name, n, *, autoreset = "NextStep", threads = 1, offline = false))]
-    fn new(py: Python<'_>, name: &str, n: usize, autoreset: &str, threads: usize, offline: bool) -> Result<Self> {
+    #[pyo3(signature = (name, n, *, autoreset = "NextStep", threads = 1, draws = false, offline = false))]
+    fn new(
+        py: Python<'_>,
+        name: &str,
+        n: usize,
+        autoreset: &str,
+        threads: usize,
+        draws: bool,
+        offline: bool,
+    ) -> Result<Self> {
         if n == 0 {
             return Err(Failure::new("no environments were asked for", Some("num_envs=1")));
         }
         let autoreset = autoreset.parse()?;
         let envs = make_telling(py, name, n, offline)?;
         let spec = envs[0].spec().clone();
-        let world = |env| World { env, seed: 0, followed: 0, phase: Phase::Unborn };
+        let world = |env| World { env, seed: 0, followed: 0, phase: Phase::Unborn, draws, painter: None };
         let worlds: Vec<World> = envs.into_iter().map(world).collect();
         let threads = if threads == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { threads };
         let threads = threads.min(n);
@@ -307,6 +321,25 @@ impl Worlds {
             })?;
         }
         Ok((obs, rewards, costs, terminated, truncated, last))
+    }
+
+    /// Simulated seconds of a step.
+    #[getter]
+    fn step_seconds(&self) -> f64 {
+        let worlds = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        worlds[0].env.step_seconds()
+    }
+
+    /// What environment `i` looks like, `[height, width, 3]`.
+    fn render<'py>(&self, py: Python<'py>, i: usize, width: usize, height: usize) -> Result<Bound<'py, PyArray3<u8>>> {
+        let pixels = py.detach(|| {
+            let mut worlds = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+            let world = number(&mut worlds, i)?;
+            let none = || Failure::new("there is nothing to see before an episode begins", Some("env.reset(seed=0)"));
+            let painter = world.painter.as_ref().ok_or_else(none)?;
+            Ok::<_, Failure>(painter.paint(world.env.as_ref(), width, height))
+        })?;
+        Ok(PyArray1::from_vec(py, pixels).reshape([height, width, 3])?)
     }
 
     /// Everything that the future of environment `i` depends on.

@@ -73,6 +73,26 @@ class Single(unittest.TestCase):
         # Without any seed no two programs see the same.
         self.assertFalse(np.array_equal(tony_rl.make(GOAL).reset()[0], tony_rl.make(GOAL).reset()[0]))
 
+    def test_pictures_show_what_happens(self):
+        for name in ("CartPole-v1", GOAL):
+            env = gymnasium.make(f"tony/{name}", render_mode="rgb_array", width=64, height=48)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*(infinity|symmetric).*")
+                check_env(env.unwrapped)
+            env.reset(seed=0)
+            first = env.render()
+            self.assertEqual((first.shape, first.dtype), ((48, 64, 3), np.uint8))
+            np.testing.assert_array_equal(first, env.render())
+            for action in actions(env, 8):
+                env.step(action)
+            self.assertGreater((env.render() != first).sum(), 10)
+        self.assertIsNone(tony_rl.make(GOAL).render())
+        with self.assertRaisesRegex(tony_rl.Error, "before an episode"):
+            tony_rl.make(GOAL, render_mode="rgb_array").render()
+        envs = tony_rl.make_vec("CartPole-v1", 2, render_mode="rgb_array", width=32, height=32)
+        envs.reset(seed=0)
+        self.assertEqual([picture.shape for picture in envs.render()], [(32, 32, 3)] * 2)
+
     def test_a_saved_state_goes_on_exactly(self):
         env = tony_rl.make(GOAL)
         env.reset(seed=1)
@@ -93,7 +113,7 @@ class Single(unittest.TestCase):
     def test_what_is_wrong_is_named_and_nothing_is_stepped(self):
         with self.assertRaisesRegex(tony_rl.Error, 'SafetyPointGaol1.*\n*try: "SafetyPointGoal1-v0"'):
             tony_rl.make("SafetyPointGaol1")
-        with self.assertRaisesRegex(TypeError, "render_mode"):
+        with self.assertRaisesRegex(tony_rl.Error, "no render_mode `human`"):
             tony_rl.make(GOAL, render_mode="human")
         with self.assertRaisesRegex(tony_rl.Error, "nowhere.toml"):
             tony_rl.make("nowhere.toml")

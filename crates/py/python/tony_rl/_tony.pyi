@@ -27,9 +27,17 @@ class Worlds:
     bounds: Optional[Tuple[List[float], List[float]]]
     costs: List[str]
     max_steps: int
+    step_seconds: float
 
     def __init__(
-        self, name: str, n: int, *, autoreset: str = "NextStep", threads: int = 1, offline: bool = False
+        self,
+        name: str,
+        n: int,
+        *,
+        autoreset: str = "NextStep",
+        threads: int = 1,
+        draws: bool = False,
+        offline: bool = False,
     ) -> None: ...
     def reset(
         self, obs: NDArray[np.float64], seeds: Sequence[Optional[int]], mask: Optional[Sequence[bool]] = None
@@ -44,6 +52,7 @@ class Worlds:
         NDArray[np.bool_],
         Optional[NDArray[np.float64]],
     ]: ...
+    def render(self, i: int, width: int, height: int) -> NDArray[np.uint8]: ...
     def save(self, i: int) -> bytes: ...
     def load(self, i: int, state: bytes) -> None: ...
 

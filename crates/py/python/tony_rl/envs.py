@@ -33,6 +33,11 @@ def _spaces(worlds: Worlds) -> tuple:
     return obs, spaces.Box(low, high, dtype=np.float64)
 
 
+def _check_render_mode(mode: Optional[str]) -> None:
+    if mode not in (None, "rgb_array"):
+        raise Error(f"there is no render_mode `{mode}`\ntry: render_mode=\"rgb_array\", or tony play, whose page can be walked round")
+
+
 def _name(name: Optional[str], world: Optional[str]) -> str:
     if (name is None) == (world is None):
         raise Error("an environment is made from its name, or from the file of a world\ntry: name=\"SafetyPointGoal1\" or world=\"my_world.toml\"")
@@ -45,16 +50,27 @@ class Env(gymnasium.Env):
     Args:
         name: its name; the version may be left out. :data:`tony_rl.ENVIRONMENTS` has all of them.
         world: instead of a name, the path of a world's TOML file.
-        render_mode: there is none: ``tony play`` draws episodes, in three dimensions.
+        render_mode: ``"rgb_array"`` has :meth:`render` give pictures, by the processor alone; there is no window. ``tony play`` makes
+            a page, in which an episode can be walked round.
+        width, height: of pictures, in pixels.
     """
 
-    metadata = {"render_modes": [], "autoreset_mode": None}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
 
-    def __init__(self, name: Optional[str] = None, *, world: Optional[str] = None, render_mode: Optional[str] = None):
-        if render_mode is not None:
-            raise TypeError(f"there is no render_mode `{render_mode}`\ntry: tony play, which draws episodes")
-        self.render_mode = None
-        self._worlds = Worlds(_name(name, world), 1, autoreset="Disabled")
+    def __init__(
+        self,
+        name: Optional[str] = None,
+        *,
+        world: Optional[str] = None,
+        render_mode: Optional[str] = None,
+        width: int = 480,
+        height: int = 480,
+    ):
+        _check_render_mode(render_mode)
+        self.render_mode = render_mode
+        self._size = (width, height)
+        self._worlds = Worlds(_name(name, world), 1, autoreset="Disabled", draws=render_mode is not None)
+        self.metadata = {**type(self).metadata, "render_fps": max(1, round(1 / self._worlds.step_seconds))}
         self.observation_space, self.action_space = _spaces(self._worlds)
         #: Names of the cost channels; where there are any, the last is the total, ``cost``.
         self.costs: tuple = tuple(self._worlds.costs)
@@ -90,6 +106,10 @@ class Env(gymnasium.Env):
         self._running = not (terminated or truncated)
         return obs[0], float(rewards[0]), costs[0].tolist(), terminated, truncated
 
+    def render(self) -> Optional[np.ndarray]:
+        """A picture of the present state, ``[height, width, 3]``; None without a render mode."""
+        return None if self.render_mode is None else self._worlds.render(0, *self._size)
+
     def save(self) -> bytes:
         """Everything that the future depends on, without the random generator of :attr:`np_random`, which draws nothing here."""
         return self._worlds.save(0)
@@ -121,6 +141,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             step resets; ``SAME_STEP``: the same step resets, and ``info["final_obs"]`` has the last observation;
             ``DISABLED``: ``reset(options={"reset_mask": mask})`` resets.
         threads: how many threads step them; 0: one a core. No bit depends on it.
+        render_mode, width, height: as of :class:`Env`.
 
     Costs are arrays in ``info``: ``info["cost"]``, ``info["cost_hazards"]``, ...
     """
@@ -134,14 +155,18 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         autoreset_mode: Any = "NextStep",
         threads: int = 1,
         render_mode: Optional[str] = None,
+        width: int = 480,
+        height: int = 480,
     ):
-        if render_mode is not None:
-            raise TypeError(f"there is no render_mode `{render_mode}`\ntry: tony play, which draws episodes")
+        _check_render_mode(render_mode)
         mode = getattr(autoreset_mode, "value", autoreset_mode)
-        self._worlds = Worlds(_name(name, world), num_envs, autoreset=mode, threads=threads)
+        self._worlds = Worlds(
+            _name(name, world), num_envs, autoreset=mode, threads=threads, draws=render_mode is not None
+        )
         self.num_envs = num_envs
-        self.render_mode = None
-        self.metadata = {"render_modes": [], "autoreset_mode": mode if AutoresetMode is None else AutoresetMode(mode)}
+        self.render_mode = render_mode
+        self._size = (width, height)
+        self.metadata = {**Env.metadata, "autoreset_mode": mode if AutoresetMode is None else AutoresetMode(mode)}
         self.single_observation_space, self.single_action_space = _spaces(self._worlds)
         self.observation_space = gymnasium.vector.utils.batch_space(self.single_observation_space, num_envs)
         self.action_space = gymnasium.vector.utils.batch_space(self.single_action_space, num_envs)
@@ -202,6 +227,12 @@ class VectorEnv(gymnasium.vector.VectorEnv):
                     final[i] = last[i]
                 info.update(final_obs=final, _final_obs=over, final_info={key: info[key] for key in self._keys}, _final_info=over)
         return obs, rewards, terminated, truncated, info
+
+    def render(self) -> Optional[tuple]:
+        """A picture of each, ``[height, width, 3]``; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        return tuple(self._worlds.render(i, *self._size) for i in range(self.num_envs))
 
     def save(self, index: int) -> bytes:
         """Everything that the future of environment ``index`` depends on."""
