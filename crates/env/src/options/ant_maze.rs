@@ -52,11 +52,8 @@ fn model() -> Element {
             .nums("pos", &[x, y, HEIGHT])
             .nums("size", &[half_x, half_y, HEIGHT])
             .num("conaffinity", 1.0)
-            .nums("rgba", &[0.6, 0.6, 0.65, 1.0])
     };
-    let goal = Element::new("site").text("type", "cylinder").nums("pos", &[GOAL[0], GOAL[1], 0.01]);
-    let goal = goal.nums("size", &[NEAR, 0.01]).nums("rgba", &[0.2, 0.8, 0.3, 0.5]);
-    ant::model_among(&ant::GYMNASIUM, WALLS.into_iter().map(wall).chain([goal]))
+    ant::model_among(&ant::GYMNASIUM, WALLS.into_iter().map(wall))
 }
 
 /// Length of the shortest way from `at` to the goal.
