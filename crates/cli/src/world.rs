@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use tony_env::atari_ram::Arcade;
 use tony_env::safety_gym::robots::MESHES;
 use tony_env::{Context, Env, Listing};
 
@@ -18,7 +19,16 @@ pub fn context(listing: &Listing, offline: bool) -> Result<Context> {
     if listing.needs_meshes {
         context.meshes = Some(meshes(offline)?);
     }
+    if listing.needs_arcade() {
+        context.arcade = Some(arcade(rayon::current_num_threads(), offline)?);
+    }
     Ok(context)
+}
+
+/// So many workers for Atari games.
+pub fn arcade(workers: usize, offline: bool) -> tony_env::Result<Arcade> {
+    let environment = tony_env::atari_ram::Environment::of_process();
+    Arcade::locate(&environment, workers, offline, |text| console::note(text), &mut |text| console::note(text))
 }
 
 /// The folder of Racecar's meshes.
