@@ -332,8 +332,9 @@ pub trait Env: Send {
     /// Go on exactly from what [`Env::save`] wrote.
     fn load(&mut self, state: &[u8]) -> Result<()>;
 
-    /// Only the physics calls of one step, controls held: nothing is observed, rewarded or drawn. The number of physics steps
-    /// made; 0 for a task without a physics engine. Benchmarks measure [`Env::step`] against it; the episode is spoilt after.
+    /// Only the physics calls of one step, controls held: nothing is observed, rewarded or drawn; where steps run elsewhere, those of many
+    /// steps. The number of physics steps made; 0 for a task without a physics engine. Benchmarks measure [`Env::step`] against it; the
+    /// episode is spoilt after.
     fn bare_physics(&mut self) -> Result<u32> {
         Ok(0)
     }

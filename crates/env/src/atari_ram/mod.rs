@@ -31,6 +31,7 @@ use crate::frame::Frame;
 use crate::space::Space;
 use crate::state;
 use crate::{Env, Error, Result, Spec, Step};
+use tony_random::Stream;
 use worker::{Lost, Worker, put};
 
 /// Bytes of the console's memory.
@@ -47,6 +48,8 @@ pub const SUFFIX: &str = "-ramDeterministic-v4";
 pub const SHORT: &str = "-ram";
 /// Processes that may die under one step: the game is what kills them then.
 const TRIES: usize = 3;
+/// Steps of a plain loop: many, so that it does not matter how one asks for them.
+const BARE: usize = 250;
 /// Among the actions of an episode: the console's own reset, which loads nothing.
 const AGAIN: u8 = u8::MAX;
 
@@ -71,6 +74,8 @@ pub struct AtariRam {
     /// What the last answer said beside the memory.
     moment: Moment,
     commands: Vec<u8>,
+    /// Plain loops run.
+    bare: u64,
 }
 
 /// What the emulator counts.
@@ -121,6 +126,7 @@ impl AtariRam {
             asked: false,
             moment: Moment::default(),
             commands: Vec::new(),
+            bare: 0,
         }
     }
 
@@ -287,6 +293,23 @@ impl Env for AtariRam {
         self.actions.extend_from_slice(actions);
         self.done = None;
         Ok(())
+    }
+
+    /// [`BARE`] steps of a plain loop in the worker, with random actions.
+    fn bare_physics(&mut self) -> Result<u32> {
+        self.settle();
+        let mut stream = Stream::new(self.seed, "bare", self.bare);
+        let codes: Vec<u8> = (0..BARE).map(|_| self.codes[stream.below(self.codes.len())]).collect();
+        self.bare += 1;
+        self.done = None;
+        if self.generation == 0 {
+            self.move_on()?;
+        }
+        self.commands.clear();
+        put(&mut self.commands, b'b', 0, self.slot, &[&codes]);
+        let sent = self.worker.send(self.generation, &self.commands);
+        let lost = sent.and_then(|()| self.worker.receive(self.generation, self.slot)).is_err();
+        Ok(if lost { 0 } else { BARE as u32 * FRAME_SKIP })
     }
 
     fn step_seconds(&self) -> f64 {
