@@ -9,6 +9,22 @@ pub struct Frame {
     pub shapes: Vec<Shape>,
     /// Range finders around the robot, one a kind of object.
     pub lidars: Vec<Lidar>,
+    /// The screen, of a task that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
+}
+
+/// A screen of coloured points.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Points in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Colour number of each point, row by row from the top.
+    pub pixels: Vec<u8>,
+    /// Red, green and blue of each colour number; of one that is not seen it may be black.
+    pub palette: Vec<[u8; 3]>,
 }
 
 impl Frame {

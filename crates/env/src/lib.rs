@@ -9,6 +9,7 @@ pub mod atari_ram;
 pub mod check;
 pub mod circle_gather;
 pub mod classic;
+mod film;
 pub mod frame;
 pub mod golden;
 pub mod locomotion;

@@ -10,13 +10,15 @@
 //!  "reward":[...],                                                     one number a step
 //!  "costs":[{"name":"hazards","total":31,"values":[...]}, ...],        one number a step
 //!  "shapes":[{"kind":"goal","form":"disc","tracks":[[first, difference, ...], 42, 300]}, ...],
-//!  "lidars":[{"kind":"goal","bins":16,"tracks":[x, y, angle],"data":"AAB..."}]}
+//!  "lidars":[{"kind":"goal","bins":16,"tracks":[x, y, angle],"data":"AAB..."}],
+//!  "film":{...}}                                                       screens, where there are some: see `film.rs`
 //! ```
 //!
 //! Tracks of a disc are x, y, r; of a rect x, y, half x, half y, angle; of a capsule from x, from y, to x, to y, r; of a
 //! lidar x, y, angle. There are `length + 1` frames: frame 0 follows the reset and frame t + 1 follows step t. `data`
 //! holds one letter a bin, frame after frame: closeness 0 to 1 in 64 levels, `A`-`Z`, `a`-`z`, `0`-`9`, `+`, `/`.
 
+use crate::film::{self, Film};
 use crate::frame::{Form, Frame, Lidar, Shape};
 use crate::{Env, Error, Result};
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,8 @@ pub struct Recording {
     costs: Vec<Channel>,
     shapes: Vec<ShapeTrack>,
     lidars: Vec<LidarTrack>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    film: Option<film::Track>,
 }
 
 /// One cost channel of a recording.
@@ -116,6 +120,7 @@ pub struct Recorder {
     reward: Vec<f64>,
     shapes: Vec<Column<FormName>>,
     lidars: Vec<Column<usize>>,
+    film: Film,
 }
 
 /// Numbers of one thing over all frames so far; `form` and `kind` are its identity from frame to frame.
@@ -148,6 +153,7 @@ impl Recorder {
             reward: Vec::new(),
             shapes: Vec::new(),
             lidars: Vec::new(),
+            film: Film::default(),
         };
         recorder.add(first);
         recorder
@@ -166,6 +172,7 @@ impl Recorder {
 
     fn add(&mut self, frame: &Frame) {
         let now = self.reward.len();
+        self.film.add(frame.picture.as_ref());
         follow(&mut self.shapes, now, &frame.shapes, |shape| {
             let (form, values) = numbers(&shape.form);
             (shape.kind.as_str(), form, values, Vec::new())
@@ -212,6 +219,7 @@ impl Recorder {
             costs: self.costs,
             shapes: self.shapes.into_iter().map(shape).collect(),
             lidars: self.lidars.into_iter().map(lidar).collect(),
+            film: self.film.finish(),
         }
     }
 }
@@ -266,7 +274,9 @@ impl Recording {
     pub fn frames(&self) -> Vec<Frame> {
         let shapes: Vec<Vec<Vec<f64>>> = self.shapes.iter().map(|shape| self.unpack(&shape.tracks)).collect();
         let lidars: Vec<Vec<Vec<f64>>> = self.lidars.iter().map(|lidar| self.unpack(&lidar.tracks)).collect();
+        let film = self.film.as_ref().and_then(|film| film.pictures(self.length + 1).ok()).unwrap_or_default();
         let frame = |t: usize| Frame {
+            picture: film.get(t).cloned(),
             shapes: (self.shapes.iter().zip(&shapes))
                 .filter(|(shape, _)| is_shown(shape.shown.as_deref(), t))
                 .map(|(shape, values)| Shape { kind: shape.kind.clone(), form: form(shape.form, &values[t]) })
@@ -346,7 +356,7 @@ impl Recording {
             moving(&format!("lidar `{}`", lidar.kind), &lidar.tracks, 3)?;
             same(&format!("the data of lidar `{}`", lidar.kind), lidar.data.len(), lidar.bins.saturating_mul(frames))?;
         }
-        Ok(())
+        self.film.as_ref().map_or(Ok(()), |film| film.pictures(frames).map(drop))
     }
 }
 
@@ -481,7 +491,11 @@ mod tests {
         shapes.push(Shape { kind: "robot".into(), form: Form::Capsule { from: at, to, r: 0.02 } });
         let bins = |k: usize| (0..16).map(|i| ((i * k + t) % 100) as f64 / 100.0).collect();
         let lidar = |(k, kind): (usize, &str)| Lidar { kind: kind.into(), at, angle: turn, bins: bins(k + 1) };
-        Frame { shapes, lidars: ["goal", "hazards", "vases"].into_iter().enumerate().map(lidar).collect() }
+        Frame {
+            shapes,
+            lidars: ["goal", "hazards", "vases"].into_iter().enumerate().map(lidar).collect(),
+            ..Frame::default()
+        }
     }
 
     fn episode(length: usize) -> Recording {

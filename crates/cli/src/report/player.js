@@ -44,6 +44,7 @@
     const robot = shapes.find((shape) => shape.kind === "robot");
     return {
       ...episode, frames, shapes, robot, cost,
+      film: episode.film && new Film(episode.film, frames, request),
       lidars: episode.lidars.map(thing),
       returns: running(episode.reward),
       sums: episode.costs.map((channel) => running(channel.values)),
@@ -161,6 +162,11 @@
 
   function drawStage(now) {
     const width = stage.clientWidth;
+    if (ep.film) {
+      const height = Math.round(Math.min(width * 3 / 4, 560));
+      const [pen] = fit(stage, height);
+      return ep.film.draw(pen, width, height, t);
+    }
     const { view } = ep;
     const height = Math.round(Math.min(width * Math.min(1, Math.max(0.42, view.h / view.w)), 560));
     const [pen] = fit(stage, height);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tony_env::recording::Recording;
 
 /// The player's script.
-pub(super) const SCRIPT: &str = include_str!("player.js");
+pub(super) const SCRIPT: &str = concat!(include_str!("film.js"), include_str!("player.js"));
 
 #[derive(Serialize)]
 struct Data<'a> {

@@ -101,7 +101,10 @@ fn from_above(length: usize) -> Recording {
         };
         let lidars = [("goal", &[goal][..]), ("hazards", &hazards), ("vases", &[[0.3, 1.1]])];
         let near = hazards.iter().any(|h| (h[0] - robot[0]).hypot(h[1] - robot[1]) < 0.2);
-        (Frame { shapes, lidars: lidars.into_iter().map(lidar).collect() }, f64::from(u8::from(near)))
+        (
+            Frame { shapes, lidars: lidars.into_iter().map(lidar).collect(), ..Frame::default() },
+            f64::from(u8::from(near)),
+        )
     };
     let costs = ["hazards".to_owned(), "cost".to_owned()];
     let mut recorder = Recorder::new("SafetyPointGoal1-v0", 7, 1_000_000, 50.0, &costs, &frame(0).0);
@@ -127,7 +130,7 @@ fn from_the_side(length: usize) -> Recording {
             capsule("robot", [x - 0.5, 0.6], [x - 0.5 + swing, 0.1], 0.046),
             capsule("robot", [x + 0.5, 0.6], [x + 0.5 - swing, 0.1], 0.046),
         ];
-        Frame { shapes, lidars: Vec::new() }
+        Frame { shapes, ..Frame::default() }
     };
     let mut recorder = Recorder::new("HalfCheetah-v5", 3, 500_000, 20.0, &[], &frame(0));
     (1..=length).for_each(|t| recorder.push(&frame(t), 2.0, &[]));

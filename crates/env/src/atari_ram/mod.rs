@@ -27,12 +27,12 @@ use std::sync::Arc;
 pub use arcade::{Arcade, Environment};
 pub use games::{FIX, GAMES, Game, VERSION};
 
-use crate::frame::Frame;
+use crate::frame::{Frame, Picture};
 use crate::space::Space;
 use crate::state;
 use crate::{Env, Error, Result, Spec, Step};
 use tony_random::Stream;
-use worker::{Lost, Worker, put};
+use worker::{Answer, Lost, Worker, put};
 
 /// Bytes of the console's memory.
 pub const RAM: usize = 128;
@@ -210,6 +210,21 @@ impl AtariRam {
         }
     }
 
+    fn picture(&self) -> Option<Picture> {
+        if self.asked || self.done != Some(self.actions.len()) {
+            return None;
+        }
+        let mut command = Vec::new();
+        put(&mut command, b'f', 0, self.slot, &[]);
+        self.worker.send(self.generation, &command).ok()?;
+        let Answer { data, .. } = self.worker.receive(self.generation, self.slot).ok()?;
+        let (&[a, b, c, d], data) = data.split_first_chunk()?;
+        let [height, width] = [[a, b], [c, d]].map(|size| usize::from(u16::from_le_bytes(size)));
+        let (pixels, palette) = data.split_at_checked(height * width)?;
+        let palette = palette.chunks_exact(3).map(|c| [c[0], c[1], c[2]]).collect();
+        Some(Picture { width, height, pixels: pixels.to_owned(), palette })
+    }
+
     /// Take an answer that nobody wants any more.
     fn settle(&mut self) {
         if std::mem::take(&mut self.asked) {
@@ -316,8 +331,9 @@ impl Env for AtariRam {
         f64::from(FRAME_SKIP) / 60.0
     }
 
+    /// The screen; nothing where the emulator does not have the episode at the moment.
     fn frame(&self) -> Frame {
-        Frame::default()
+        Frame { picture: self.picture(), ..Frame::default() }
     }
 }
 

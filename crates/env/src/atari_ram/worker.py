@@ -33,6 +33,7 @@ class Game:
         self.load()
         self.start = self.ale.cloneState() if exact else None
         self.fresh = True
+        self.seen, self.palette = set(), bytearray(768)
 
     def load(self):
         self.ale.loadROM(self.rom)
@@ -60,16 +61,19 @@ class Game:
         return reward
 
     def screen(self):
-        """Height and width, the pixels' colour numbers, and the colour of each number that is there."""
+        """Height and width, the pixels' colour numbers, and the colour of each number that was ever there."""
         height, width = self.ale.getScreenDims()
-        pixels, colours = bytearray(height * width), bytearray(3 * height * width)
+        pixels = bytearray(height * width)
         self.ale.getScreen(memoryview(pixels).cast("B", (height, width)))
-        self.ale.getScreenRGB(memoryview(colours).cast("B", (height, width, 3)))
-        palette = bytearray(768)
-        for number in set(pixels):
-            at = 3 * pixels.index(number)
-            palette[3 * number : 3 * number + 3] = colours[at : at + 3]
-        return struct.pack("<HH", height, width) + pixels + palette
+        new = set(pixels) - self.seen
+        if new:
+            colours = bytearray(3 * height * width)
+            self.ale.getScreenRGB(memoryview(colours).cast("B", (height, width, 3)))
+            for number in new:
+                at = 3 * pixels.index(number)
+                self.palette[3 * number : 3 * number + 3] = colours[at : at + 3]
+            self.seen |= new
+        return struct.pack("<HH", height, width) + pixels + self.palette
 
     def bare(self, codes):
         """The plain loop over these actions, which nobody who drives an emulator is faster than."""

@@ -100,6 +100,6 @@ impl Env for PointCircle {
 
     fn frame(&self) -> Frame {
         let shapes = course(CIRCLE, WALL).chain(self.robot.shapes()).collect();
-        Frame { shapes, lidars: Vec::new() }
+        Frame { shapes, ..Frame::default() }
     }
 }

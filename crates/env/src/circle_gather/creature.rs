@@ -237,7 +237,7 @@ impl Env for Creature {
         let model = self.simulation.model();
         let of_body = (0..model.ngeom()).filter(|geom| model.geom_bodyid()[*geom] != 0);
         shapes.extend(of_body.map(|geom| shape("robot", crate::locomotion::projected(&self.simulation, geom, 1))));
-        Frame { shapes, lidars: Vec::new() }
+        Frame { shapes, ..Frame::default() }
     }
 }
 

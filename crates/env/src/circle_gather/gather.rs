@@ -120,6 +120,6 @@ impl Env for PointGather {
     }
 
     fn frame(&self) -> Frame {
-        Frame { shapes: self.field.shapes().chain(self.robot.shapes()).collect(), lidars: Vec::new() }
+        Frame { shapes: self.field.shapes().chain(self.robot.shapes()).collect(), ..Frame::default() }
     }
 }

@@ -148,7 +148,7 @@ impl Env for Acrobot {
                 shape("pole", Form::Capsule { from: elbow, to: tip, r: 0.1 }),
                 shape("robot", Form::Disc { at: elbow, r: 0.05 }),
             ],
-            lidars: Vec::new(),
+            ..Frame::default()
         }
     }
 }

@@ -112,6 +112,6 @@ impl Env for CartPole {
             ("robot", Form::Rect { at: [x, 0.0], half: [0.2, 0.12], angle: 0.0 }),
             ("pole", Form::Capsule { from: [x, 0.0], to: tip, r: 0.04 }),
         ];
-        Frame { shapes: shapes.map(|(kind, form)| Shape { kind: kind.to_owned(), form }).into(), lidars: Vec::new() }
+        Frame { shapes: shapes.map(|(kind, form)| Shape { kind: kind.to_owned(), form }).into(), ..Frame::default() }
     }
 }

@@ -62,7 +62,7 @@ fn frame([position, _]: [f64; 2], goal: f64) -> Frame {
         .collect();
     shapes.push(Shape { kind: "goal".to_owned(), form: Form::Disc { at: point(goal), r: 0.04 } });
     shapes.push(Shape { kind: "robot".to_owned(), form: Form::Disc { at: point(position), r: 0.05 } });
-    Frame { shapes, lidars: Vec::new() }
+    Frame { shapes, ..Frame::default() }
 }
 
 impl MountainCar {

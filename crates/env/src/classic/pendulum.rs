@@ -111,6 +111,6 @@ impl Env for Pendulum {
             ("pole", Form::Capsule { from: [0.0, 0.0], to: tip, r: 0.1 }),
             ("robot", Form::Disc { at: [0.0, 0.0], r: 0.05 }),
         ];
-        Frame { shapes: shapes.map(|(kind, form)| Shape { kind: kind.to_owned(), form }).into(), lidars: Vec::new() }
+        Frame { shapes: shapes.map(|(kind, form)| Shape { kind: kind.to_owned(), form }).into(), ..Frame::default() }
     }
 }

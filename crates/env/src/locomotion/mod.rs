@@ -401,7 +401,7 @@ impl Env for Locomotion {
         for geom in (0..model.ngeom()).filter(|geom| !of_world(geom)) {
             shapes.push(Shape { kind: "robot".to_owned(), form: projected(simulation, geom, y) });
         }
-        Frame { shapes, lidars: Vec::new() }
+        Frame { shapes, ..Frame::default() }
     }
 }
 

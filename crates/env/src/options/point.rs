@@ -92,7 +92,7 @@ impl Env for OptionPoint {
             ("ground", Form::Rect { at: [0.0; 2], half: [reach; 2], angle: 0.0 }),
             ("robot", Form::Disc { at: self.at, r: 0.03 }),
         ];
-        Frame { shapes: shapes.map(|(kind, form)| Shape { kind: kind.to_owned(), form }).into(), lidars: Vec::new() }
+        Frame { shapes: shapes.map(|(kind, form)| Shape { kind: kind.to_owned(), form }).into(), ..Frame::default() }
     }
 }
 

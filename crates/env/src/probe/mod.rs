@@ -156,6 +156,6 @@ impl Env for Probe {
 
     fn frame(&self) -> Frame {
         let at = [self.state.time as f64, self.state.sign];
-        Frame { shapes: vec![Shape { kind: "robot".to_owned(), form: Form::Disc { at, r: 0.2 } }], lidars: Vec::new() }
+        Frame { shapes: vec![Shape { kind: "robot".to_owned(), form: Form::Disc { at, r: 0.2 } }], ..Frame::default() }
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn frame(env: &SafetyGym) -> Frame {
         env.look(&robot, things.clone(), &mut bins);
         Lidar { kind: kind.name.clone(), at: [x, y], angle, bins }
     });
-    Frame { shapes, lidars: lidars.collect() }
+    Frame { shapes, lidars: lidars.collect(), ..Frame::default() }
 }
 
 fn of(env: &SafetyGym, owner: Owner) -> impl Iterator<Item = usize> {

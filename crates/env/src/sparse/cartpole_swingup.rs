@@ -131,7 +131,7 @@ impl Env for CartpoleSwingup {
             ("robot", Form::Rect { at: [x, 0.0], half: [0.58, 0.43], angle: 0.0 }),
             ("pole", Form::Capsule { from: [x, 0.0], to: tip, r: 0.05 }),
         ];
-        Frame { shapes: shapes.map(|(kind, form)| Shape { kind: kind.to_owned(), form }).into(), lidars: Vec::new() }
+        Frame { shapes: shapes.map(|(kind, form)| Shape { kind: kind.to_owned(), form }).into(), ..Frame::default() }
     }
 }
 

@@ -131,7 +131,7 @@ impl Env for SparseMountainCar {
         let (angle, [at_x, at_y]) = (libm::atan(slope(x)), point(x));
         let at = [at_x - 0.1 * libm::sin(angle), at_y + 0.1 * libm::cos(angle)];
         shapes.push(Shape { kind: "robot".to_owned(), form: Form::Rect { at, half: [0.2, 0.1], angle } });
-        Frame { shapes, lidars: Vec::new() }
+        Frame { shapes, ..Frame::default() }
     }
 }
 

@@ -101,7 +101,7 @@ impl Env for NoisyTv {
             ("hazard", Form::Rect { at: [1.0, 0.8], half: [0.05 + 0.25 * screen.abs().min(3.0), 0.1], angle: 0.0 }),
             ("robot", Form::Disc { at: [room, -0.2], r: 0.2 }),
         ];
-        Frame { shapes: shapes.map(|(kind, form)| Shape { kind: kind.to_owned(), form }).into(), lidars: Vec::new() }
+        Frame { shapes: shapes.map(|(kind, form)| Shape { kind: kind.to_owned(), form }).into(), ..Frame::default() }
     }
 }
 
