@@ -16,7 +16,9 @@ fn context(workers: usize) -> Option<Context> {
     let mut note = |line: &str| eprintln!("{line}");
     let found = Arcade::locate(&Environment::of_process(), workers, false, |_| (), &mut note);
     let found = found.inspect_err(|error| eprintln!("skipped, there is no Atari emulator: {error}")).ok();
-    found.map(|arcade| Context { arcade: Some(arcade), ..Context::default() })
+    let mut context = Context::default();
+    context.arcade = Some(found?);
+    Some(context)
 }
 
 /// Parameters and state after two updates; with `killer` workers are killed all the time.
