@@ -21,7 +21,7 @@ fn context(workers: usize) -> Option<Context> {
     Some(context)
 }
 
-/// Parameters and state after two updates; with `killer` workers are killed all the time.
+/// Parameters and state after two updates; with `killer` a worker is killed now and then.
 fn train(workers: usize, threads: usize, killer: bool) -> Option<(Vec<u8>, Vec<u8>)> {
     let context = Arc::new(context(workers)?);
     let words = ["steps_per_update=800", "envs=5", "hidden=16", "seed=5"];
@@ -31,8 +31,12 @@ fn train(workers: usize, threads: usize, killer: bool) -> Option<(Vec<u8>, Vec<u
     let done = Arc::new(AtomicBool::new(!killer));
     let (theirs, over) = (context.clone(), done.clone());
     let killer = std::thread::spawn(move || {
-        while !over.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(300));
+        // Long enough apart for the next to get somewhere on a busy machine.
+        for pause in [900, 1_500, 2_500].map(Duration::from_millis) {
+            std::thread::sleep(pause);
+            if over.load(Ordering::Relaxed) {
+                return;
+            }
             if let Some(process) = theirs.arcade.as_ref().unwrap().processes().first() {
                 Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
             }
