@@ -215,7 +215,7 @@ fn atari() -> Item {
         name: "atari",
         ok: found.is_ok(),
         version: Some(format!("ale-py {}, GPL-2.0: it runs in processes of its own", tony_env::atari_ram::VERSION)),
-        path: found.ok().map(|arcade| arcade.module),
+        path: found.ok().map(|arcade| arcade.module.clone()),
         enables: "*-ram*-v4: Atari games by the console's memory".into(),
         fix: Some(tony_env::atari_ram::FIX.into()),
         problem,

@@ -15,7 +15,7 @@ use crate::sparse::{CartpoleSwingup, NoisyTv, SparseHalfCheetah, SparseMountainC
 use crate::{Env, Error, IN_PYTHON, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tony_mujoco::Model;
 
 /// What an environment may need from outside.
@@ -26,7 +26,7 @@ pub struct Context {
     /// The folder of Racecar's meshes ([`crate::safety_gym::robots::MESHES`]); no other robot asks.
     pub meshes: Option<PathBuf>,
     /// Where Atari games run; no other task asks.
-    pub arcade: Option<Arcade>,
+    pub arcade: Option<Arc<Arcade>>,
     /// Compiled models by their texts: a second environment of a task copies the first one's.
     pub(crate) models: Mutex<HashMap<String, Model>>,
 }
@@ -57,7 +57,7 @@ impl Context {
 
     /// Where Atari games run, which `env` needs.
     pub(crate) fn arcade(&self, env: &str) -> Result<&Arcade> {
-        self.arcade.as_ref().ok_or_else(|| Error::NeedsArcade { env: env.to_owned() })
+        self.arcade.as_deref().ok_or_else(|| Error::NeedsArcade { env: env.to_owned() })
     }
 
     /// The library, which `env` needs.

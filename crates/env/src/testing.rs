@@ -12,7 +12,7 @@ pub(crate) fn context() -> Context {
     let environment = tony_fetch::Environment::of_process();
     let meshes = tony_fetch::locate_all(&MESHES, &environment, false, false, &mut |line| eprintln!("{line}"));
     let meshes = meshes.inspect_err(|error| eprintln!("skipped, there are no meshes of Racecar: {error}")).ok();
-    let arcade = arcade(1, |line| eprintln!("{line}"));
+    let arcade = arcade(1, |line| eprintln!("{line}")).map(std::sync::Arc::new);
     Context { arcade, ..Context::new(library, meshes.and_then(|files| files[0].parent().map(Path::to_owned))) }
 }
 

@@ -17,7 +17,7 @@ fn context(workers: usize) -> Option<Context> {
     let found = Arcade::locate(&Environment::of_process(), workers, false, |_| (), &mut note);
     let found = found.inspect_err(|error| eprintln!("skipped, there is no Atari emulator: {error}")).ok();
     let mut context = Context::default();
-    context.arcade = Some(found?);
+    context.arcade = Some(Arc::new(found?));
     Some(context)
 }
 
