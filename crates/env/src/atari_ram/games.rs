@@ -71,7 +71,7 @@ static FILES: LazyLock<Vec<(&'static str, Vec<Pinned>)>> = LazyLock::new(|| {
         let name: &'static str = format!("ale-py {VERSION} for Python {}.{}", &python[..1], &python[1..]).leak();
         let module = format!("ale_py/_ale_py.cpython-{python}-x86_64-linux-gnu.so").leak();
         let rom = |game: &Game| {
-            let name = format!("the ROM {}.bin of ale-py {VERSION}", game.rom).leak();
+            let name = format!("ROM {}.bin of ale-py {VERSION}", game.rom).leak();
             let member = format!("ale_py/roms/{}.bin", game.rom).leak();
             pinned(name, "ale-py-0.12.1/roms", member, python, (game.length, game.sha256))
         };

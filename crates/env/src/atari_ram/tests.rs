@@ -194,15 +194,15 @@ fn files_that_are_not_the_pinned_ones_are_named() {
     bytes[99] ^= 1;
     fs_err::write(&pong, &bytes).unwrap();
     let said = refused(&environment);
-    assert!(said.starts_with("the cached the ROM pong.bin of ale-py 0.12.1 is damaged: its SHA-256 is"), "{said}");
+    assert!(said.starts_with("the cached ROM pong.bin of ale-py 0.12.1 is damaged: its SHA-256 is"), "{said}");
     fs_err::remove_file(&pong).unwrap();
-    assert!(refused(&environment).starts_with("the ROM pong.bin of ale-py 0.12.1 is not here"));
+    assert!(refused(&environment).starts_with("ROM pong.bin of ale-py 0.12.1 is not here"));
 
     // The same in the folder of an installed ale_py, and a module that is none.
     environment.folder = Some(cached.clone());
     let said = refused(&environment);
     assert!(
-        said.contains("the ROM pong.bin") && said.contains("\ntry: python3 -m pip install ale-py==0.12.1"),
+        said.contains("ROM pong.bin") && said.contains("\ntry: python3 -m pip install ale-py==0.12.1"),
         "{said}"
     );
     bytes[99] ^= 1;
