@@ -201,10 +201,7 @@ fn files_that_are_not_the_pinned_ones_are_named() {
     // The same in the folder of an installed ale_py, and a module that is none.
     environment.folder = Some(cached.clone());
     let said = refused(&environment);
-    assert!(
-        said.contains("ROM pong.bin") && said.contains("\ntry: python3 -m pip install ale-py==0.12.1"),
-        "{said}"
-    );
+    assert!(said.contains("ROM pong.bin") && said.contains("\ntry: python3 -m pip install ale-py==0.12.1"), "{said}");
     bytes[99] ^= 1;
     fs_err::write(&pong, &bytes).unwrap();
     let mine = Arcade::locate(&environment, 1, true, |_| (), &mut |_| ()).unwrap();

@@ -1,6 +1,6 @@
 //! `OptionAnt-v0`, `OptionHalfCheetah-v0`, `OptionSwimmer-v0`: Gymnasium's robots with nothing to gain.
 //!
-//! Of the paper: HalfCheetah's and Swimmer's own observations, reward ignored; Ant without the contact forces in its observation (27
+//! Of the paper: `HalfCheetah`'s and Swimmer's own observations, reward ignored; Ant without the contact forces in its observation (27
 //! numbers), and a small penalty for being fallen instead of an end. The paper does not say how large: here it is 1 a step while the
 //! torso is not between 0.2 and 1 m high. Its robots were Gym's `-v1` on MuJoCo 1.5; these are Gymnasium's `-v5` on today's.
 
