@@ -32,7 +32,8 @@ pub struct Args {
 enum What {
     /// Steps of an environment with random actions, beside the bare physics calls that they need.
     ///
-    /// Rates are per second of each thread's own processor time, summed over the threads.
+    /// Rates are per second of each thread's own processor time, summed over the threads. Atari games run in a worker process a thread and are
+    /// measured by the clock, with eight of them in flight; their limit is a plain loop of the emulator's calls in the same workers.
     Env {
         /// The environment [default: all that have a physics engine, a line each].
         env: Option<String>,
@@ -275,6 +276,61 @@ fn measure(env: &mut dyn Env, index: u64, limit: Duration) -> Result<Tally> {
     Ok(tally)
 }
 
+/// Environments that a thread has in flight where steps run elsewhere.
+const IN_FLIGHT: usize = 8;
+/// Steps between two changes between them and the plain loop there.
+const FAR_SLICE: usize = 250;
+
+/// As [`measure`], of environments whose steps run elsewhere, by the clock: the first runs the plain loop, in turns with the others.
+fn measure_elsewhere(envs: &mut [Box<dyn Env>], index: u64, limit: Duration) -> Result<Tally> {
+    let Some((bare, envs)) = envs.split_first_mut() else { return Ok(Tally::default()) };
+    let spec = bare.spec().clone();
+    let (mut obs, mut costs) = (vec![0.0; spec.obs_dim], vec![0.0; spec.costs.len()]);
+    let mut stream = Stream::new(0, "bench", index);
+    let mut actions = vec![vec![0.0; spec.action.row_len()]; envs.len()];
+    let (mut tally, mut resets) = (Tally::default(), 0_u64);
+    bare.reset(index, &mut obs)?;
+    bare.bare_physics()?;
+    envs.iter_mut().try_for_each(|env| env.reset(index, &mut obs))?;
+    let began = Instant::now();
+    while began.elapsed() < limit {
+        let clock = Instant::now();
+        let frames = bare.bare_physics()?;
+        tally.bare_seconds += clock.elapsed().as_secs_f64();
+        tally.bare_physics += u64::from(frames);
+        tally.bare_steps += FAR_SLICE as u64;
+
+        let clock = Instant::now();
+        for (env, action) in envs.iter_mut().zip(&mut actions) {
+            random_action(&spec.action, &mut stream, action);
+            env.send(action)?;
+        }
+        for i in (0..envs.len()).cycle().take(FAR_SLICE) {
+            let step = envs[i].step(&actions[i], &mut obs, &mut costs)?;
+            if step.terminated || step.truncated {
+                resets += 1;
+                envs[i].reset(index.wrapping_add(resets << 32), &mut obs)?;
+            }
+            random_action(&spec.action, &mut stream, &mut actions[i]);
+            envs[i].send(&actions[i])?;
+        }
+        for (env, action) in envs.iter_mut().zip(&actions) {
+            let step = env.step(action, &mut obs, &mut costs)?;
+            if step.terminated || step.truncated {
+                env.reset(index, &mut obs)?;
+            }
+        }
+        tally.step_seconds += clock.elapsed().as_secs_f64();
+        tally.steps += (FAR_SLICE + envs.len()) as u64;
+    }
+    let clock = Instant::now();
+    for reset in 0..RESETS {
+        envs[0].reset(index.wrapping_add(reset << 40), &mut obs)?;
+    }
+    tally.reset_seconds = clock.elapsed().as_secs_f64() / RESETS as f64;
+    Ok(tally)
+}
+
 /// The threads' rates together: each is a count by its own seconds.
 fn rate(tallies: &[Tally], count: fn(&Tally) -> u64, seconds: fn(&Tally) -> f64) -> f64 {
     tallies.iter().map(|t| count(t) as f64 / seconds(t).max(1e-9)).sum()
@@ -295,9 +351,17 @@ struct EnvSpeed {
 
 fn measure_env(name: &str, threads: NonZeroUsize, seconds: f64, offline: bool) -> Result<EnvSpeed> {
     let listing = tony_env::find(name)?;
-    let mut envs = world::make(listing.name, threads.get(), offline)?;
     let limit = Duration::from_secs_f64(seconds.clamp(0.1, 3600.0));
-    let tallies: Vec<Tally> = world::with_threads(Some(threads), |_| {
+    let tallies: Vec<Tally> = world::with_threads(Some(threads), |threads| {
+        if listing.needs_arcade() {
+            // A worker a thread, which the environments take in turns.
+            let envs = world::make(listing.name, threads * (1 + IN_FLIGHT), offline)?;
+            let mut groups: Vec<Vec<Box<dyn Env>>> = (0..threads).map(|_| Vec::new()).collect();
+            envs.into_iter().enumerate().for_each(|(i, env)| groups[i % threads].push(env));
+            let measure = |(i, envs): (usize, &mut Vec<_>)| measure_elsewhere(envs, i as u64, limit);
+            return groups.par_iter_mut().enumerate().map(measure).collect();
+        }
+        let mut envs = world::make(listing.name, threads, offline)?;
         envs.par_iter_mut().enumerate().map(|(i, env)| measure(env.as_mut(), i as u64, limit)).collect()
     })?;
     let env_rate = rate(&tallies, |t| t.steps, |t| t.step_seconds);
@@ -348,7 +412,12 @@ fn bench_env(name: &str, threads: NonZeroUsize, seconds: f64, common: Common) ->
         }
         rows.push(vec!["a reset costs".to_owned(), format!("{:.2}", speed.reset_in_steps), "steps".to_owned()]);
         let plural = if threads.get() == 1 { "" } else { "s" };
-        let heading = format!("{}, {threads} thread{plural}, by processor time", speed.env);
+        let clock = if tony_env::find(speed.env).is_ok_and(tony_env::Listing::needs_arcade) {
+            "the clock"
+        } else {
+            "processor time"
+        };
+        let heading = format!("{}, {threads} thread{plural}, by {clock}", speed.env);
         format!("{heading}\n{}", console::table(&rows))
     })?;
     Ok(Code::Done)

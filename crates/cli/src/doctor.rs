@@ -13,10 +13,10 @@ use crate::{Common, browser, console, world};
 /// Look at this machine: what is here, what is missing, and what that would enable.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  tony doctor\n  tony doctor --fix           fetch what is needed and missing\n  tony doctor --fix models    fetch the models to begin with\n  tony doctor --fix racecar   fetch the meshes of one of the robots\n  tony doctor --json"
+    after_help = "Examples:\n  tony doctor\n  tony doctor --fix           fetch what is needed and missing\n  tony doctor --fix models    fetch the models to begin with\n  tony doctor --fix racecar   fetch the meshes of one of the robots\n  tony doctor --fix atari     fetch the emulator of Atari games\n  tony doctor --json"
 )]
 pub struct Args {
-    /// Fetch and mend what is needed, or WHAT: `models`, a model by its name, or `racecar`.
+    /// Fetch and mend what is needed, or WHAT: `models`, a model by its name, `racecar` or `atari`.
     #[arg(long, value_name = "WHAT", num_args = 0..=1, default_missing_value = "")]
     fix: Option<String>,
     /// Agree to the terms under which WHAT may be used.
@@ -62,6 +62,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     if let Some(what) = args.fix.as_deref().filter(|what| !what.is_empty()) {
         match what {
             "racecar" => drop(world::meshes(common.offline)?),
+            "atari" => drop(world::arcade(1, common.offline)?),
             model => fetch_models(model, args.accept_terms, common)?,
         }
     }
@@ -75,6 +76,7 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
         items.push(item);
     }
     items.push(racecar());
+    items.push(atari());
     items.extend(models());
     let ok = items.iter().all(|item| item.ok || item.optional);
     if common.json {
@@ -229,6 +231,26 @@ fn ffmpeg() -> Item {
         enables: "tony play RUN --mp4 FILE".into(),
         fix: Some("install ffmpeg (Debian: apt install ffmpeg)".into()),
         problem: None,
+        optional: true,
+    }
+}
+
+/// The emulator of Atari games, and a Python that runs it.
+fn atari() -> Item {
+    let found = world::arcade(1, true);
+    let problem = found.as_ref().err().filter(|error| {
+        // That nothing was fetched yet is no problem.
+        !matches!(error, tony_env::Error::Fetch(tony_fetch::Error::Absent { .. }))
+    });
+    let problem = problem.map(|error| error.to_string().split("\ntry: ").next().unwrap_or_default().to_owned());
+    Item {
+        name: "atari",
+        ok: found.is_ok(),
+        version: Some(format!("ale-py {}, GPL-2.0: it runs in processes of its own", tony_env::atari_ram::VERSION)),
+        path: found.ok().map(|arcade| arcade.module.clone()),
+        enables: "*-ram*-v4: Atari games by the console's memory".into(),
+        fix: Some(tony_env::atari_ram::FIX.into()),
+        problem,
         optional: true,
     }
 }

@@ -63,7 +63,10 @@ pub fn measure(task: &Task, actor: &dyn Actor, env: &mut dyn Env) -> Result<Meas
     let options = Some(actor.options()).filter(|options| *options > 0);
     let mut recorders: Vec<Recorder> = Vec::new();
     let mut watched = Watched::default();
-    let sums = tony_rl::evaluate(actor, env, episodes, seed, &mut |episode, env, step, obs, costs| {
+    // Where nothing is random, all episodes of one option are one.
+    let alike = options.is_none() && tony_env::find(&spec.name).is_ok_and(|listing| !listing.random);
+    let played = if alike { episodes.min(1) } else { episodes };
+    let mut sums = tony_rl::evaluate(actor, env, played, seed, &mut |episode, env, step, obs, costs| {
         if options.is_some() {
             watched.robot.resize(episode + 1, Vec::new());
             watched.obs.resize(episode + 1, Vec::new());
@@ -78,6 +81,9 @@ pub fn measure(task: &Task, actor: &dyn Actor, env: &mut dyn Env) -> Result<Meas
             Some(step) => recorders[episode].push(&env.frame(), step.reward, costs),
         }
     })?;
+    if let Some(only) = sums.first().filter(|_| alike).cloned() {
+        sums.resize(episodes, only);
+    }
     let stat = |pick: &dyn Fn(&tony_rl::EpisodeSums) -> f64| {
         let values: Vec<f64> = sums.iter().map(pick).collect();
         stats::mean(&values).ok_or_else(|| Failure::usage("bad_argument", "no episodes were asked for"))

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use tony_env::atari_ram::Arcade;
 use tony_env::safety_gym::robots::MESHES;
 use tony_env::{Context, Env, Listing};
 
@@ -18,7 +20,26 @@ pub fn context(listing: &Listing, offline: bool) -> Result<Context> {
     if listing.needs_meshes {
         context.meshes = Some(meshes(offline)?);
     }
+    if listing.needs_arcade() {
+        context.arcade = Some(arcade(rayon::current_num_threads(), offline)?);
+    }
     Ok(context)
+}
+
+/// So many workers for Atari games: those that are there already, as long as somebody has them.
+pub fn arcade(workers: usize, offline: bool) -> tony_env::Result<Arc<Arcade>> {
+    static KNOWN: Mutex<Vec<(usize, Weak<Arcade>)>> = Mutex::new(Vec::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(arcade) = known.iter().find_map(|(has, arcade)| arcade.upgrade().filter(|_| *has == workers)) {
+        return Ok(arcade);
+    }
+    let environment = tony_env::atari_ram::Environment::of_process();
+    let arcade = Arcade::locate(&environment, workers, offline, |text| console::note(text), &mut |text| {
+        console::note(text);
+    })?;
+    let arcade = Arc::new(arcade);
+    known.push((workers, Arc::downgrade(&arcade)));
+    Ok(arcade)
 }
 
 /// The folder of Racecar's meshes.

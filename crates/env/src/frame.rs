@@ -13,6 +13,22 @@ pub struct Frame {
     pub lidars: Vec<Lidar>,
     /// Where the bodies of the environment's scene are, the robot's first; `None` for one that is not there now.
     pub bodies: Vec<Option<Pose>>,
+    /// The screen, of a task that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
+}
+
+/// A screen of coloured points.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Points in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Colour number of each point, row by row from the top.
+    pub pixels: Vec<u8>,
+    /// Red, green and blue of each colour number; of one that is not seen it may be black.
+    pub palette: Vec<[u8; 3]>,
 }
 
 impl Frame {

@@ -5,9 +5,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod atari_ram;
 pub mod check;
 pub mod circle_gather;
 pub mod classic;
+mod film;
 pub mod frame;
 pub mod golden;
 pub mod locomotion;
@@ -63,6 +65,53 @@ pub enum Error {
     NeedsMeshes {
         /// Environment's name.
         env: String,
+    },
+    /// A task needs the emulator of Atari games and the context has none.
+    #[error("{env} needs the Arcade Learning Environment, and none was given")]
+    NeedsArcade {
+        /// Environment's name.
+        env: String,
+    },
+    /// The Python that is to run the emulator cannot.
+    #[error(
+        "{} cannot run the Atari emulator: {reason}\ntry: install Python 3.10 to 3.14, or TONY_PYTHON=/path/to/python3",
+        python.display()
+    )]
+    BadPython {
+        /// The Python.
+        python: std::path::PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The emulator of Atari games cannot be used.
+    #[error("the ale-py that is here cannot be used: {reason}\nin {}\ntry: {fix}", folder.display())]
+    BadAle {
+        /// Where it is.
+        folder: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to type.
+        fix: String,
+    },
+    /// A file of the emulator, or a game, is not here.
+    #[error(transparent)]
+    Fetch(#[from] tony_fetch::Error),
+    /// The process that runs the emulator died again and again.
+    #[error(
+        "{env}, seed {seed}, step {step}: the emulator's process died {deaths} times in this step: {said}\ntry: tony doctor --fix atari, \
+         then the same command again or `tony resume RUN`"
+    )]
+    Arcade {
+        /// Environment's name.
+        env: String,
+        /// Seed of the episode.
+        seed: u64,
+        /// Steps of the episode, with this one.
+        step: usize,
+        /// How often.
+        deaths: usize,
+        /// How the last one ended.
+        said: String,
     },
     /// An action is not in the action space.
     #[error("{env}, step {step}: number {component} of the action is {found}, expected {expected}")]
@@ -269,14 +318,27 @@ pub trait Env: Send {
     /// A continuous action outside the box is clipped to it.
     fn step(&mut self, action: &[f64], obs: &mut [f64], costs: &mut [f64]) -> Result<Step>;
 
+    /// Do steps run elsewhere once [`Env::send`] began them? Then a caller with several environments begins a step in each before it waits
+    /// for one.
+    fn works_ahead(&self) -> bool {
+        false
+    }
+
+    /// Begin a step whose result the next [`Env::step`], with the same action, takes. Nothing changes but when it is there; the default
+    /// leaves all to the step.
+    fn send(&mut self, _action: &[f64]) -> Result<()> {
+        Ok(())
+    }
+
     /// Everything that the future of this episode depends on, appended to `out`.
     fn save(&self, out: &mut Vec<u8>);
 
     /// Go on exactly from what [`Env::save`] wrote.
     fn load(&mut self, state: &[u8]) -> Result<()>;
 
-    /// Only the physics calls of one step, controls held: nothing is observed, rewarded or drawn. The number of physics steps
-    /// made; 0 for a task without a physics engine. Benchmarks measure [`Env::step`] against it; the episode is spoilt after.
+    /// Only the physics calls of one step, controls held: nothing is observed, rewarded or drawn; where steps run elsewhere, those of many
+    /// steps. The number of physics steps made; 0 for a task without a physics engine. Benchmarks measure [`Env::step`] against it; the
+    /// episode is spoilt after.
     fn bare_physics(&mut self) -> Result<u32> {
         Ok(0)
     }

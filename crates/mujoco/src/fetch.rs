@@ -12,7 +12,8 @@ use crate::{Error, Library, Result};
 /// The version that everything here is made for: results differ between versions.
 pub const VERSION: &str = "3.17.0";
 /// The library in its wheel.
-pub const WHEEL: Part = Part { package: "mujoco", version: VERSION, member: "mujoco/libmujoco.so.3.17.0" };
+pub const WHEEL: Part =
+    Part { package: "mujoco", version: VERSION, member: "mujoco/libmujoco.so.3.17.0", python: tony_fetch::PYTHON };
 /// The library.
 pub const LIBRARY: Pinned = Pinned {
     name: "MuJoCo 3.17.0",

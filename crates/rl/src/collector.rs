@@ -1,8 +1,9 @@
 //! The collector: steps environments with a frozen policy, resets them, and fills a [`Rollout`].
 //!
 //! Each environment is a lane with random streams of its own, and runs its whole share of the batch without waiting for the others:
-//! threads take lanes, and no bit depends on how many threads there are. Only an actor that acts faster for many environments at once
-//! ([`Actor::together`]) has them stepped in lockstep, with the same bits.
+//! threads take lanes, and no bit depends on how many threads there are. Where environments work elsewhere ([`Env::works_ahead`]), a thread
+//! takes several lanes and begins a step in each before it waits for the first; an actor that acts faster for many environments at once
+//! ([`Actor::together`]) has them stepped in lockstep: with the same bits.
 //!
 //! A share is so many rows or so many whole episodes. Rows are laid down lane by lane.
 
@@ -128,8 +129,14 @@ impl Collector {
             times.policy = self.run_together(actor, progress)?;
         } else {
             let (share, limit) = (self.share, self.episode_steps);
+            let ahead = self.lanes.iter().all(|lane| lane.env.works_ahead());
+            let count = if ahead { self.lanes.len().min(rayon::current_num_threads()) } else { self.lanes.len() };
+            let mut groups: Vec<Vec<&mut Lane>> = (0..count).map(|_| Vec::new()).collect();
+            for (i, lane) in self.lanes.iter_mut().enumerate() {
+                groups[i % count].push(lane);
+            }
             let outcomes: Vec<Result<()>> =
-                self.lanes.par_iter_mut().map(|lane| lane.run(actor, share, limit, progress)).collect();
+                groups.par_iter_mut().map(|lanes| run(lanes, actor, share, limit, progress)).collect();
             outcomes.into_iter().collect::<Result<()>>()?;
         }
         rollout.clear();
@@ -164,6 +171,7 @@ impl Collector {
             let mut seats: Vec<Seat> = open.iter_mut().map(|lane| lane.seat()).collect();
             actor.act_together(&mut seats);
             drop(seats);
+            open.iter_mut().try_for_each(|lane| lane.send())?;
             policy += lap(&mut clock);
             let outcomes: Vec<Result<()>> = open
                 .par_iter_mut()
@@ -302,12 +310,17 @@ impl Lane {
         }
     }
 
-    /// Do in the environment what the last row's action says, and reset it where its episode is over.
-    fn step(&mut self, actor: &dyn Actor, share: Share, limit: usize) -> Result<()> {
+    /// Begin in the environment what the last row's action says.
+    fn send(&mut self) -> Result<()> {
         let act = &self.rows.act[self.rows.act.len() - self.action.len()..];
         for (wide, narrow) in self.action.iter_mut().zip(act) {
             *wide = f64::from(*narrow);
         }
+        Ok(self.env.send(&self.action)?)
+    }
+
+    /// Do what was begun, and reset the environment where its episode is over.
+    fn step(&mut self, actor: &dyn Actor, share: Share, limit: usize) -> Result<()> {
         let step = self.env.step(&self.action, &mut self.obs, &mut self.costs)?;
         self.rows.reward.push(step.reward as f32);
         self.rows.costs.extend(self.costs.iter().map(|&c| c as f32));
@@ -333,20 +346,34 @@ impl Lane {
         Ok(())
     }
 
-    /// Make the whole share.
-    fn run(&mut self, actor: &dyn Actor, share: Share, limit: usize, progress: &AtomicU64) -> Result<()> {
-        self.begin();
-        let mut clock = Instant::now();
-        while self.owes(share) {
-            let Seat { obs, memory, stream, act, scratch, log_prob } = self.seat();
-            *log_prob = actor.act(obs, memory, stream, act, scratch);
-            self.times.policy += lap(&mut clock);
-            self.step(actor, share, limit)?;
-            progress.fetch_add(1, Ordering::Relaxed);
-            self.times.physics += lap(&mut clock);
-        }
+    /// Choose the next action and begin it.
+    fn act(&mut self, actor: &dyn Actor, clock: &mut Instant) -> Result<()> {
+        let Seat { obs, memory, stream, act, scratch, log_prob } = self.seat();
+        *log_prob = actor.act(obs, memory, stream, act, scratch);
+        self.send()?;
+        self.times.policy += lap(clock);
         Ok(())
     }
+}
+
+/// Make the whole shares of a thread's lanes: each lane's step is begun before the others' are waited for.
+fn run(lanes: &mut [&mut Lane], actor: &dyn Actor, share: Share, limit: usize, progress: &AtomicU64) -> Result<()> {
+    let mut clock = Instant::now();
+    for lane in lanes.iter_mut() {
+        lane.begin();
+        lane.act(actor, &mut clock)?;
+    }
+    while lanes.iter().any(|lane| lane.owes(share)) {
+        for lane in lanes.iter_mut().filter(|lane| lane.owes(share)) {
+            lane.step(actor, share, limit)?;
+            progress.fetch_add(1, Ordering::Relaxed);
+            lane.times.physics += lap(&mut clock);
+            if lane.owes(share) {
+                lane.act(actor, &mut clock)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Rows {

@@ -66,6 +66,7 @@
     const robot = shapes.find((shape) => shape.kind === "robot");
     return {
       ...episode, frames, shapes, bodies, robot, cost,
+      film: episode.film && new Film(episode.film, frames, request),
       lidars: episode.lidars.map(thing(SCALE)).map((lidar) => (
         { ...lidar, closeness: (t, bin) => CODES[lidar.data[t * lidar.bins + bin]] / 63 })),
       returns: running(episode.reward),
@@ -189,6 +190,11 @@
 
   function drawStage(now) {
     const width = stage.clientWidth;
+    if (ep.film) {
+      const height = Math.round(Math.min(width * 3 / 4, 560));
+      const [pen] = fit(stage, height);
+      return ep.film.draw(pen, width, height, t);
+    }
     const { view } = ep;
     const height = Math.round(Math.min(width * Math.min(1, Math.max(0.42, view.h / view.w)), 560));
     const [pen] = fit(stage, height);

@@ -4,8 +4,8 @@ use super::html::{data_block, escape, page};
 use serde::Serialize;
 use tony_env::recording::Recording;
 
-/// The player's scripts: solid scenes, then all else.
-pub(super) const SCRIPTS: [&str; 2] = [include_str!("scene.js"), include_str!("player.js")];
+/// The player's scripts: solid scenes, screens, then all else.
+pub(super) const SCRIPTS: [&str; 3] = [include_str!("scene.js"), include_str!("film.js"), include_str!("player.js")];
 
 #[derive(Serialize)]
 struct Data<'a> {

@@ -139,8 +139,7 @@ pub fn run_report(input: &RunReport) -> String {
         checkpoints(input),
         footer(),
     ];
-    let [solid, player] = replay::SCRIPTS;
-    page(&title, &body.concat(), &[SCRIPT, solid, player])
+    page(&title, &body.concat(), &[&[SCRIPT], replay::SCRIPTS.as_slice()].concat())
 }
 
 pub(super) fn header(input: &RunReport, title: &str) -> String {

@@ -149,7 +149,9 @@ fn randomness_must_be_declared() {
 #[test]
 fn every_environment_keeps_the_laws() {
     let context = context();
-    let possible: Vec<_> = list().iter().filter(|listing| can_make(listing, &context)).collect();
+    // Of Atari games, which are one emulator and have episodes of up to 27,000 steps, two stand for all: see `atari_ram/tests.rs`.
+    let possible = list().iter().filter(|listing| can_make(listing, &context) && !listing.needs_arcade());
+    let possible: Vec<_> = possible.collect();
     let next = AtomicUsize::new(0);
     let check = || {
         while let Some(listing) = possible.get(next.fetch_add(1, Ordering::Relaxed)) {

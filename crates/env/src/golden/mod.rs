@@ -8,10 +8,12 @@
 //! A difference is `|ours - recorded| / max(1, |recorded|)`. What cannot be measured so (another length, another word, not a
 //! number) counts as [`MISFIT`].
 
+mod atari;
 mod classic;
 mod gymnasium;
 mod safety;
 
+use crate::atari_ram::AtariRam;
 use crate::registry::Task;
 use crate::safety_gym::SafetyGym;
 use crate::{Context, Error, Result, find};
@@ -116,7 +118,7 @@ pub struct Place {
 
 /// Name of the environment that a recording is of.
 pub fn env_of(file: &Path) -> Result<String> {
-    Ok(Recording::read(file)?.root().at("env")?.text()?.to_owned())
+    Recording::read(file)?.env()
 }
 
 /// Replay recordings of the environment called `name`. `tolerance` replaces [`ONE_STEP`]. A file that cannot be replayed is
@@ -129,6 +131,9 @@ pub fn compare(name: &str, files: &[PathBuf], tolerance: Option<f64>, context: &
     if listing.needs_meshes {
         context.meshes(listing.name)?;
     }
+    if listing.needs_arcade() {
+        context.arcade(listing.name)?;
+    }
     if !listing.task.has_reference() {
         return Err(Error::NoRecordings { env: listing.name.to_owned() });
     }
@@ -136,6 +141,7 @@ pub fn compare(name: &str, files: &[PathBuf], tolerance: Option<f64>, context: &
         let measured = Recording::read(file).and_then(|recording| {
             recording.belongs_to(listing.name)?;
             match &listing.task {
+                Task::AtariRam(game) => atari::replay(AtariRam::new(game, context.arcade(listing.name)?), &recording),
                 Task::ClosedForm(make) => classic::replay(make().as_mut(), &recording),
                 Task::Locomotion(task) => gymnasium::replay(task, context, &recording),
                 Task::SafetyGym(entry) => {
@@ -343,17 +349,23 @@ impl Recording {
         Node { file: &self.file, path: String::new(), value: &self.json }
     }
 
+    /// Name of the environment that it is of. Recordings of Atari games name the game.
+    fn env(&self) -> Result<String> {
+        let root = self.root();
+        if root.get("env").is_none() && root.get("game").is_some() {
+            return atari::env(&root);
+        }
+        Ok(root.at("env")?.text()?.to_owned())
+    }
+
     /// Fails for a recording of another environment, and for JSON that is no recording.
     fn belongs_to(&self, env: &str) -> Result<()> {
         let root = self.root();
-        for key in ["env", "actions", "steps", "reset"] {
+        let recorded = self.env()?;
+        for key in ["actions", "steps", "reset"] {
             root.at(key)?;
         }
-        let recorded = root.at("env")?;
-        match recorded.text()? {
-            same if same == env => Ok(()),
-            other => Err(recorded.bad(&format!("is of {other}, not of {env}"))),
-        }
+        if recorded == env { Ok(()) } else { Err(root.bad(&format!("is of {recorded}, not of {env}"))) }
     }
 }
 

@@ -19,6 +19,7 @@ macro_rules! mesh {
                 package: "safety-gymnasium",
                 version: "1.0.0",
                 member: concat!("safety_gymnasium/assets/meshes/", $file),
+                python: tony_fetch::PYTHON,
             }],
             length: $length,
             sha256: $sha256,
