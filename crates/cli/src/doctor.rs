@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde::Serialize;
+use tony_env::needs;
 #[cfg(feature = "lm")]
 use tony_run::nearest;
 
@@ -61,8 +62,8 @@ const CHECKS: &[Check] = &[
 pub fn run(args: &Args, common: Common) -> Result<Code> {
     if let Some(what) = args.fix.as_deref().filter(|what| !what.is_empty()) {
         match what {
-            "racecar" => drop(world::meshes(common.offline)?),
-            "atari" => drop(world::arcade(1, common.offline)?),
+            "racecar" => drop(needs::meshes(common.offline, world::tell)?),
+            "atari" => drop(needs::arcade(1, common.offline, world::tell)?),
             model => fetch_models(model, args.accept_terms, common)?,
         }
     }
@@ -192,7 +193,7 @@ fn mujoco() -> Item {
 
 /// The meshes of a robot.
 fn racecar() -> Item {
-    let found = world::meshes(true);
+    let found = needs::meshes(true, world::tell);
     Item {
         name: "racecar",
         ok: found.is_ok(),
@@ -237,7 +238,7 @@ fn ffmpeg() -> Item {
 
 /// The emulator of Atari games, and a Python that runs it.
 fn atari() -> Item {
-    let found = world::arcade(1, true);
+    let found = needs::arcade(1, true, world::tell);
     let problem = found.as_ref().err().filter(|error| {
         // That nothing was fetched yet is no problem.
         !matches!(error, tony_env::Error::Fetch(tony_fetch::Error::Absent { .. }))

@@ -223,6 +223,7 @@ impl From<tony_env::Error> for Failure {
                 Self::unknown("unknown_env", &error, name, nearest.as_deref(), "tony list envs")
             }
             tony_env::Error::Fetch(error) => Self::from_text("fetch", Code::Failed, &error.to_string()),
+            tony_env::Error::Mujoco(error) => Self::from_text("mujoco", Code::Failed, &error.to_string()),
             world @ tony_env::Error::BadWorld { .. } => Self::from_text("world", Code::Usage, &world.to_string()),
             python @ tony_env::Error::InPython { .. } => Self::from_text("in_python", Code::Usage, &python.to_string()),
             other => {

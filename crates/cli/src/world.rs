@@ -1,53 +1,20 @@
-//! Environments by name, with the physics library where the task needs it.
+//! Environments by name, with what they need.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tony_env::atari_ram::Arcade;
-use tony_env::safety_gym::robots::MESHES;
-use tony_env::{Context, Env, Listing};
+use tony_env::{Context, Env, Listing, needs};
 
 use crate::console;
 use crate::failure::{Failure, Result};
 
-/// What the environment needs to be made; fetches MuJoCo and meshes at the first need, unless `offline`.
+/// What the environment needs to be made; fetched at the first need, unless `offline`.
 pub fn context(listing: &Listing, offline: bool) -> Result<Context> {
-    let mut context = Context::default();
-    if listing.needs_mujoco {
-        context.library = Some(tony_mujoco::locate(offline, &mut |text| console::note(text))?);
-    }
-    if listing.needs_meshes {
-        context.meshes = Some(meshes(offline)?);
-    }
-    if listing.needs_arcade() {
-        context.arcade = Some(arcade(rayon::current_num_threads(), offline)?);
-    }
-    Ok(context)
+    Ok(needs::context(listing, rayon::current_num_threads(), offline, tell)?)
 }
 
-/// So many workers for Atari games: those that are there already, as long as somebody has them.
-pub fn arcade(workers: usize, offline: bool) -> tony_env::Result<Arc<Arcade>> {
-    static KNOWN: Mutex<Vec<(usize, Weak<Arcade>)>> = Mutex::new(Vec::new());
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(arcade) = known.iter().find_map(|(has, arcade)| arcade.upgrade().filter(|_| *has == workers)) {
-        return Ok(arcade);
-    }
-    let environment = tony_env::atari_ram::Environment::of_process();
-    let arcade = Arcade::locate(&environment, workers, offline, |text| console::note(text), &mut |text| {
-        console::note(text);
-    })?;
-    let arcade = Arc::new(arcade);
-    known.push((workers, Arc::downgrade(&arcade)));
-    Ok(arcade)
-}
-
-/// The folder of Racecar's meshes.
-pub fn meshes(offline: bool) -> Result<PathBuf> {
-    let environment = tony_fetch::Environment::of_process();
-    let files = tony_fetch::locate_all(&MESHES, &environment, true, offline, &mut |text| console::note(text))?;
-    let folder = files.first().and_then(|file| file.parent()).map(Path::to_owned);
-    folder.ok_or_else(|| Failure::failed("meshes", "Racecar has no meshes"))
+/// A line about what is fetched.
+pub fn tell(text: &str) {
+    console::note(text);
 }
 
 /// `n` copies of the environment called `name`.

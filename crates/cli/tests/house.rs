@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("deep", &["nn", "run"]),
     ("meta", &["deep", "nn", "run"]),
     ("lm", &["deep", "env", "fetch", "nn", "rl", "run"]),
-    ("py", &["env", "fetch", "mujoco", "rl", "run"]),
+    ("py", &["env", "mujoco", "rl", "run"]),
     ("cli", &["nn", "run", "fetch", "mujoco", "env", "rl", "meta", "lm"]),
     ("xtask", &["fetch", "mujoco"]),
 ];

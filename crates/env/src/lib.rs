@@ -14,6 +14,7 @@ pub mod frame;
 pub mod golden;
 pub mod locomotion;
 pub mod mjcf;
+pub mod needs;
 pub mod numpy;
 pub mod options;
 pub mod pcg64;
@@ -93,9 +94,12 @@ pub enum Error {
         /// What to type.
         fix: String,
     },
-    /// A file of the emulator, or a game, is not here.
+    /// Something that a task needs is not here.
     #[error(transparent)]
     Fetch(#[from] tony_fetch::Error),
+    /// The physics library is not here, or not what it should be.
+    #[error(transparent)]
+    Mujoco(#[from] tony_mujoco::Error),
     /// The process that runs the emulator died again and again.
     #[error(
         "{env}, seed {seed}, step {step}: the emulator's process died {deaths} times in this step: {said}\ntry: tony doctor --fix atari, \

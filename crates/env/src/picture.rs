@@ -1,10 +1,10 @@
 //! Pictures of a running environment as pixels, where there is neither a window nor a graphics device: one ray a pixel.
 //!
 //! It draws what replays draw, [`Scene`] and [`Frame`], with their colours, from the side that the scene names. A scene that is not much
-//! larger than its robot is seen whole; otherwise the picture follows the robot. Flat frames are drawn flat.
+//! larger than its robot is seen whole; otherwise the picture follows the robot. Flat frames are drawn flat, screens as they are.
 
 use crate::Env;
-use crate::frame::{Form, Frame, Shape};
+use crate::frame::{Form, Frame, Picture, Shape};
 use crate::scene::{Pose, Scene, Solid, View};
 
 type Vector = [f64; 3];
@@ -131,9 +131,10 @@ impl Painter {
         let frame = env.frame();
         let mut pixels = Vec::with_capacity(3 * width * height);
         let mut put = |colour: Vector| pixels.extend(colour.map(|x| (x.clamp(0.0, 1.0) * 255.0).round() as u8));
-        match &self.scene {
-            Some(scene) => self.paint_solid(scene, &frame, [width, height], &mut put),
-            None => self.paint_flat(&frame, [width, height], &mut put),
+        match (&self.scene, &frame.picture) {
+            (Some(scene), _) => self.paint_solid(scene, &frame, [width, height], &mut put),
+            (None, Some(screen)) => paint_screen(screen, [width, height], &mut put),
+            (None, None) => self.paint_flat(&frame, [width, height], &mut put),
         }
         pixels
     }
@@ -180,6 +181,17 @@ impl Painter {
                     add(under, add(colour, under, -1.0), share)
                 }));
             }
+        }
+    }
+}
+
+/// The screen, stretched.
+fn paint_screen(screen: &Picture, [width, height]: [usize; 2], put: &mut dyn FnMut(Vector)) {
+    for row in 0..height {
+        for column in 0..width {
+            let at = row * screen.height / height * screen.width + column * screen.width / width;
+            let colour = screen.pixels.get(at).and_then(|number| screen.palette.get(usize::from(*number)));
+            put(colour.copied().unwrap_or_default().map(|x| f64::from(x) / 255.0));
         }
     }
 }

@@ -78,15 +78,3 @@ impl From<tony_run::Error> for Failure {
         Self::new(&error, error.hint().as_deref())
     }
 }
-
-impl From<tony_mujoco::Error> for Failure {
-    fn from(error: tony_mujoco::Error) -> Self {
-        Self::new(error, None)
-    }
-}
-
-impl From<tony_fetch::Error> for Failure {
-    fn from(error: tony_fetch::Error) -> Self {
-        Self::new(error, None)
-    }
-}

@@ -53,7 +53,7 @@ impl Place {
     }
 
     fn envs(&self, py: Python<'_>, n: usize) -> Result<Vec<Box<dyn Env>>> {
-        let Some(make) = &self.make else { return worlds::make_telling(py, &self.name, n, self.offline) };
+        let Some(make) = &self.make else { return worlds::make(py, &self.name, n, self.offline) };
         let env = |_| Ok(Box::new(Foreign::new(make.call0(py)?.bind(py), self.cause.clone())?) as Box<dyn Env>);
         (0..n).map(env).collect()
     }

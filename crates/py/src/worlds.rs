@@ -3,7 +3,6 @@
 //! An episode is a function of its seed alone. Whoever names a seed gets that episode; later ones of the same environment draw theirs
 //! from a stream of that seed, so what an environment does depends neither on the others nor on the number of threads.
 
-use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
@@ -13,9 +12,8 @@ use pyo3::types::PyBytes;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tony_env::picture::Painter;
-use tony_env::safety_gym::robots::MESHES;
 use tony_env::space::Space;
-use tony_env::{Context, Env, Listing, Spec};
+use tony_env::{Env, Spec};
 use tony_random::Stream;
 
 use crate::failure::{Failure, Result};
@@ -25,33 +23,24 @@ pub fn listings() -> impl ExactSizeIterator<Item = (&'static str, &'static str, 
     tony_env::list().iter().map(|listing| (listing.name, listing.family, listing.summary))
 }
 
-/// `n` copies of the environment called `name`, which share a compiled model. What they need from outside is fetched at the first need,
-/// unless `offline`; `note` hears of it.
-fn make(name: &str, n: usize, offline: bool, note: &mut dyn FnMut(&str)) -> Result<Vec<Box<dyn Env>>> {
-    let listing = tony_env::find(name)?;
-    let context = context(listing, offline, note)?;
-    (0..n).map(|_| Ok(tony_env::make(listing.name, &context)?)).collect()
+/// `n` copies of the environment called `name`, which share what they need; it is fetched at the first need, unless `offline`.
+pub fn make(py: Python<'_>, name: &str, n: usize, offline: bool) -> Result<Vec<Box<dyn Env>>> {
+    py.detach(|| {
+        let listing = tony_env::find(name)?;
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(n);
+        let context = tony_env::needs::context(listing, workers, offline, tell)?;
+        (0..n).map(|_| Ok(tony_env::make(listing.name, &context)?)).collect()
+    })
 }
 
-/// [`make`], whose notes go where Python's warnings go.
-pub fn make_telling(py: Python<'_>, name: &str, n: usize, offline: bool) -> Result<Vec<Box<dyn Env>>> {
-    let mut notes = Vec::new();
-    let envs = py.detach(|| make(name, n, offline, &mut |text| notes.push(text.to_owned())));
-    let error = py.import("sys")?.getattr("stderr")?;
-    notes.iter().try_for_each(|note| error.call_method1("write", (format!("{note}\n"),)).map(drop))?;
-    envs
-}
-
-fn context(listing: &Listing, offline: bool, note: &mut dyn FnMut(&str)) -> Result<Context> {
-    let library = listing.needs_mujoco.then(|| tony_mujoco::locate(offline, note)).transpose()?;
-    let meshes = if listing.needs_meshes {
-        let environment = tony_fetch::Environment::of_process();
-        let files = tony_fetch::locate_all(&MESHES, &environment, true, offline, note)?;
-        files.first().and_then(|file| file.parent()).map(Path::to_owned)
-    } else {
-        None
-    };
-    Ok(Context::new(library, meshes))
+/// A line about what is fetched, where Python's warnings go.
+fn tell(text: &str) {
+    Python::attach(|py| {
+        let written =
+            py.import("sys").and_then(|sys| sys.getattr("stderr")?.call_method1("write", (format!("{text}\n"),)));
+        // A program without a standard error does without the line.
+        drop(written);
+    });
 }
 
 /// What happens to an environment whose episode is over.
@@ -197,7 +186,7 @@ impl Worlds {
             return Err(Failure::new("no environments were asked for", Some("num_envs=1")));
         }
         let autoreset = autoreset.parse()?;
-        let envs = make_telling(py, name, n, offline)?;
+        let envs = make(py, name, n, offline)?;
         let spec = envs[0].spec().clone();
         let world = |env| World { env, seed: 0, followed: 0, phase: Phase::Unborn, draws, painter: None };
         let worlds: Vec<World> = envs.into_iter().map(world).collect();
