@@ -36,6 +36,11 @@ impl Game {
         name
     }
 
+    /// Frames of an episode that are over before its first action: the console's own opening.
+    pub fn opening(&self) -> u32 {
+        OPENINGS.iter().find(|(rom, _)| *rom == self.rom).map_or(0, |(_, frames)| *frames)
+    }
+
     /// Codes of the actions that do something in it.
     pub fn codes(&self) -> Vec<u8> {
         (0..18).filter(|code| self.minimal >> code & 1 == 1).collect()
@@ -107,6 +112,26 @@ const fn game(rom: &'static str, minimal: u32, length: u64, sha256: &'static str
 const fn reloaded(rom: &'static str, minimal: u32, length: u64, sha256: &'static str) -> Game {
     Game { restores: false, ..game(rom, minimal, length, sha256) }
 }
+
+/// Games whose episodes do not begin with frame 0.
+const OPENINGS: [(&str, u32); 16] = [
+    ("air_raid", 8),
+    ("backgammon", 2),
+    ("basic_math", 5),
+    ("berzerk", 20),
+    ("crossbow", 8),
+    ("double_dunk", 13),
+    ("flag_capture", 7),
+    ("human_cannonball", 16),
+    ("lost_luggage", 38),
+    ("name_this_game", 134),
+    ("othello", 4),
+    ("pacman", 16),
+    ("pooyan", 1),
+    ("space_war", 5),
+    ("surround", 1),
+    ("yars_revenge", 7),
+];
 
 /// All games, by the names of their files.
 pub static GAMES: [Game; 104] = [

@@ -39,9 +39,7 @@ pub const RAM: usize = 128;
 /// Frames that an action is repeated for.
 pub const FRAME_SKIP: u32 = 4;
 /// 30 minutes of 60 frames a second.
-const MAX_FRAMES: i32 = 108_000;
-/// The steps that they are.
-pub const MAX_STEPS: usize = MAX_FRAMES as usize / FRAME_SKIP as usize;
+const MAX_FRAMES: u32 = 108_000;
 /// Ending of the names: `-v4` leaves nothing to chance, `Deterministic` repeats an action for a fixed number of frames.
 pub const SUFFIX: &str = "-ramDeterministic-v4";
 /// What may stand for the ending.
@@ -110,7 +108,7 @@ impl AtariRam {
             obs_dim: RAM,
             action: Space::Discrete { n: codes.len() },
             costs: Vec::new(),
-            max_steps: MAX_STEPS,
+            max_steps: (MAX_FRAMES - game.opening()).div_ceil(FRAME_SKIP) as usize,
         };
         Self {
             spec,
@@ -279,7 +277,7 @@ impl Env for AtariRam {
         }
         self.answer(obs)?;
         let Moment { over, reward, frames, .. } = self.moment;
-        let truncated = !over && frames >= MAX_FRAMES;
+        let truncated = !over && frames >= MAX_FRAMES as i32;
         Ok(Step { reward: f64::from(reward), terminated: over, truncated })
     }
 
