@@ -305,7 +305,11 @@ impl Worlds {
                     let last_obs = last.as_mut().and_then(Iterator::next);
                     Row { action, obs, costs, last_obs, reward, terminated, truncated }
                 });
-                let tasks: Vec<_> = worlds.iter_mut().zip(rows).collect();
+                let mut tasks: Vec<_> = worlds.iter_mut().zip(rows).collect();
+                // Steps that run elsewhere are begun everywhere before one is waited for.
+                let ahead =
+                    |(world, _): &&mut (&mut World, Row)| world.phase == Phase::Running && world.env.works_ahead();
+                tasks.iter_mut().filter(ahead).try_for_each(|(world, row)| world.env.send(row.action))?;
                 each(self.pool.as_ref(), tasks, |(world, row)| world.step(row, self.autoreset))
             })?;
         }

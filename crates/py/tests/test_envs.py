@@ -170,6 +170,22 @@ class Vector(unittest.TestCase):
                         ended += over.sum()
                     self.assertGreater(ended, n)
 
+    def test_games_that_run_elsewhere_are_the_same_many_and_single(self):
+        try:
+            envs = tony_rl.make_vec("Pong-ram", 3)
+        except tony_rl.Error as error:
+            self.skipTest(str(error))
+        singles = [tony_rl.make("Pong-ram") for _ in range(3)]
+        obs, _ = envs.reset(seed=0)
+        for i, single in enumerate(singles):
+            np.testing.assert_array_equal(obs[i], single.reset(seed=i)[0])
+        for action in actions(envs, 50):
+            obs, rewards, *_ = envs.step(action)
+            for i, single in enumerate(singles):
+                expected = single.step(action[i])
+                np.testing.assert_array_equal(obs[i], expected[0])
+                self.assertEqual(rewards[i], expected[1])
+
     def test_gymnasium_makes_them_and_costs_are_columns(self):
         envs = gymnasium.make_vec(f"tony/{GOAL}", num_envs=3)
         self.assertIsInstance(envs, tony_rl.VectorEnv)
