@@ -1,9 +1,9 @@
-//! A page of ours in Chromium without a window, to be filmed.
+//! A page of ours in Chromium without a window, for tests that look at it.
 //!
 //! The browser is spoken to in its `DevTools` protocol: JSON texts, each ended by a zero byte, over two pipes. Chromium wants these as its
 //! file descriptors 3 and 4; a shell puts its standard input and output there.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -13,6 +13,7 @@ use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
+use crate::film::in_path;
 
 /// The variable that names the browser, where it is not found by itself.
 pub const VARIABLE: &str = "TONY_CHROMIUM";
@@ -22,25 +23,20 @@ const APPLICATION: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google
 /// An answer that has not come by then does not come.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The browser of this machine, if it has one that can be filmed with.
+/// The browser of this machine, if it has one.
 pub fn find() -> Option<PathBuf> {
     let named = std::env::var_os(VARIABLE).map(PathBuf::from);
     let application = || Some(PathBuf::from(APPLICATION)).filter(|path| path.is_file());
     named.or_else(|| NAMES.into_iter().find_map(in_path)).or_else(application)
 }
 
-/// The browser, which films need.
-pub fn need() -> Result<PathBuf> {
-    find().ok_or_else(|| {
-        Failure::failed("no_browser", "there is no Chromium here, whose renderer draws the pictures")
-            .hint(format!("apt install chromium, or {VARIABLE}=/path/to/chrome; --html FILE needs none"))
-    })
-}
-
-/// A program in one of the folders of PATH.
-pub fn in_path(program: &str) -> Option<PathBuf> {
-    let folders = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+/// A PNG file's pixels, three bytes each.
+pub fn pixels(png: &[u8]) -> Result<Vec<[u8; 3]>> {
+    let failed = |error: png::DecodingError| Failure::failed("browser", format!("a picture cannot be read: {error}"));
+    let mut reader = png::Decoder::new(Cursor::new(png)).read_info().map_err(failed)?;
+    let mut bytes = vec![0; reader.output_buffer_size().unwrap_or(0)];
+    let info = reader.next_frame(&mut bytes).map_err(failed)?;
+    Ok(bytes[..info.buffer_size()].chunks_exact(info.color_type.samples()).map(|p| [p[0], p[1], p[2]]).collect())
 }
 
 /// A page that is open. It closes when dropped.
@@ -60,7 +56,7 @@ pub struct Browser {
 impl Browser {
     /// Open a file of ours, followed by a `#hash`, in a window so many pixels wide and high.
     pub fn open(file: &Path, hash: &str, size: [u32; 2]) -> Result<Self> {
-        let program = need()?;
+        let program = find().ok_or_else(|| Failure::failed("no_browser", "there is no Chromium here"))?;
         let profile = tempfile::tempdir()?;
         let mut process = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1"])
@@ -142,7 +138,6 @@ impl Browser {
     }
 
     /// Press the mouse at one place and let it go at another.
-    #[cfg(test)]
     pub fn drag(&mut self, from: [u32; 2], to: [u32; 2]) -> Result<()> {
         for (kind, [x, y]) in [("mousePressed", from), ("mouseMoved", to), ("mouseReleased", to)] {
             let event = json!({"type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1});

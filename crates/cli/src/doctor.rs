@@ -9,7 +9,7 @@ use tony_env::needs;
 use tony_run::nearest;
 
 use crate::failure::{Code, Failure, Result};
-use crate::{Common, browser, console, world};
+use crate::{Common, console, film, world};
 
 /// Look at this machine: what is here, what is missing, and what that would enable.
 #[derive(clap::Args)]
@@ -55,7 +55,6 @@ const CHECKS: &[Check] = &[
         mend: None,
     },
     Check { look: || python("safetensors", "reading checkpoints from Python"), mend: None },
-    Check { look: chromium, mend: None },
     Check { look: ffmpeg, mend: None },
 ];
 
@@ -206,24 +205,9 @@ fn racecar() -> Item {
     }
 }
 
-/// The renderer of films.
-fn chromium() -> Item {
-    let path = browser::find();
-    Item {
-        name: "chromium",
-        ok: path.is_some(),
-        version: None,
-        path,
-        enables: "tony play RUN --gif FILE, and --mp4; pages need only a browser to look at them".into(),
-        fix: Some(format!("install Chromium (Debian: apt install chromium), or {}=/path/to/chrome", browser::VARIABLE)),
-        problem: None,
-        optional: true,
-    }
-}
-
 /// The encoder of films.
 fn ffmpeg() -> Item {
-    let path = browser::in_path("ffmpeg");
+    let path = film::in_path("ffmpeg");
     Item {
         name: "ffmpeg",
         ok: path.is_some(),

@@ -1,16 +1,18 @@
-//! Replays as moving pictures: the page itself, drawn in a browser without a window, a step after the other.
+//! Replays as moving pictures, drawn by the processor alone.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::io::{Cursor, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use color_quant::NeuQuant;
-use serde_json::Value;
+use rayon::prelude::*;
+use tony_env::frame::Frame;
+use tony_env::picture::Painter;
+use tony_env::recording::Recording;
 
-use crate::browser::{Browser, in_path};
 use crate::console;
 use crate::failure::{Failure, Result};
 
@@ -24,11 +26,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Width in pixels, and most pictures in a second.
-    fn form(self) -> (u32, f64) {
+    /// Width and height in pixels, and most pictures in a second.
+    fn form(self) -> ([usize; 2], f64) {
         match self {
-            Self::Gif => (640, 15.0),
-            Self::Mp4 => (1280, 30.0),
+            Self::Gif => ([640, 480], 15.0),
+            Self::Mp4 => ([960, 540], 30.0),
         }
     }
 }
@@ -41,85 +43,109 @@ pub fn ffmpeg() -> Result<PathBuf> {
     })
 }
 
-/// Film all episodes of the replay page `page`.
-pub fn film(page: &Path, kind: Kind, path: &Path) -> Result<()> {
-    let (width, most) = kind.form();
+/// A program in one of the folders of PATH.
+pub fn in_path(program: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// Film episodes of one environment, one after the other.
+pub fn film(recordings: &[Recording], kind: Kind, path: &Path) -> Result<()> {
+    let ([width, height], most) = kind.form();
     let encoder = if kind == Kind::Mp4 { Some(ffmpeg()?) } else { None };
-    let mut browser = Browser::open(page, "film=1&play=0", [width, width])?;
-    let number = |value: &Value| value.as_f64().unwrap_or(0.0);
-    let lengths = browser.evaluate("replay.lengths")?;
-    let lengths: Vec<usize> = lengths.as_array().into_iter().flatten().map(|length| number(length) as usize).collect();
-    let fps = number(&browser.evaluate("replay.fps[0]")?).max(1e-3);
+    let fps = recordings.first().map_or(1.0, |recording| recording.fps).max(1e-3);
     let every = (fps / most).ceil().max(1.0) as usize;
-    let height = number(&browser.evaluate("document.getElementById('player').offsetHeight")?) as u32;
-    // Video encoders want even sides.
-    let size = [width, height.next_multiple_of(2)];
-    browser.resize(size)?;
-    let shots: Vec<[usize; 2]> = (lengths.iter().enumerate())
-        .flat_map(|(episode, length)| (0..=*length).step_by(every).map(move |step| [episode, step]))
+    let episodes: Vec<(Painter, Vec<Frame>, Vec<bool>)> = (recordings.iter())
+        .map(|recording| {
+            let frames = recording.frames();
+            let painter = Painter::new(recording.scene().cloned(), frames.first().unwrap_or(&Frame::default()));
+            (painter, frames, costly(recording, every))
+        })
         .collect();
-    let mut shoot = |[episode, step]: [usize; 2]| {
-        browser.evaluate(&format!("replay.show({episode}, {step})"))?;
-        browser.picture()
+    let shots: Vec<(&Painter, &Frame, bool)> = (episodes.iter())
+        .flat_map(|(painter, frames, costly)| {
+            frames.iter().zip(costly).step_by(every).map(move |(frame, costly)| (painter, frame, *costly))
+        })
+        .collect();
+    let shoot = |(painter, frame, costly): &(&Painter, &Frame, bool)| {
+        let mut picture = painter.paint(frame, width, height);
+        if *costly {
+            border(&mut picture, width);
+        }
+        picture
     };
     let bar = console::bar(shots.len() as u64, path.display().to_string());
     let rate = fps / every as f64;
+    // Pictures are drawn side by side and written in order.
+    let mut each = |write: &mut dyn FnMut(&[u8]) -> Result<()>| {
+        shots.chunks(4 * rayon::current_num_threads()).try_for_each(|shots| {
+            let pictures: Vec<Vec<u8>> = shots.par_iter().map(shoot).collect();
+            bar.inc(pictures.len() as u64);
+            pictures.iter().try_for_each(|picture| write(picture))
+        })
+    };
     match encoder {
         None => {
             // The colours of a few moments are the colours of all.
-            let samples = shots.iter().step_by(shots.len().div_ceil(6)).map(|shot| pixels(&shoot(*shot)?));
-            let mut film = Gif::new(path, size, rate, &samples.collect::<Result<Vec<_>>>()?.concat())?;
-            for shot in &shots {
-                film.add(&pixels(&shoot(*shot)?)?)?;
-                bar.inc(1);
-            }
+            let samples = shots.iter().step_by(shots.len().div_ceil(6).max(1)).map(shoot);
+            let mut film = Gif::new(path, [width, height], rate, &samples.collect::<Vec<_>>().concat())?;
+            each(&mut |picture| film.add(picture.as_chunks::<3>().0))?;
         }
-        Some(ffmpeg) => {
-            let feed = |to: &mut ChildStdin| {
-                for shot in &shots {
-                    let picture = shoot(*shot)?;
-                    // It says itself why it listens no more.
-                    if to.write_all(&picture).is_err() {
-                        break;
-                    }
-                    bar.inc(1);
-                }
-                Ok(())
-            };
-            encode(&ffmpeg, path, rate, feed)?;
-        }
+        Some(ffmpeg) => encode(&ffmpeg, path, [width, height], rate, &mut each)?,
     }
     bar.finish_and_clear();
     Ok(())
 }
 
-/// Run ffmpeg over the PNG pictures that `feed` writes to it.
-fn encode(ffmpeg: &Path, path: &Path, rate: f64, feed: impl FnOnce(&mut ChildStdin) -> Result<()>) -> Result<()> {
+/// Of each frame: did a step that led to it, since the frame that is shown before it, cost something?
+fn costly(recording: &Recording, every: usize) -> Vec<bool> {
+    let total = recording.costs().iter().find(|channel| channel.name == "cost");
+    let values = total.map(|channel| channel.values.as_slice()).unwrap_or_default();
+    let since = |frame: usize| &values[frame.saturating_sub(every).min(values.len())..frame.min(values.len())];
+    (0..=recording.reward().len()).map(|frame| since(frame).iter().any(|cost| *cost > 0.0)).collect()
+}
+
+/// A red border: something costs.
+fn border(picture: &mut [u8], width: usize) {
+    const WIDE: usize = 6;
+    let pixels = picture.as_chunks_mut::<3>().0;
+    let height = pixels.len() / width.max(1);
+    for (i, pixel) in pixels.iter_mut().enumerate() {
+        let (x, y) = (i % width, i / width);
+        if x < WIDE || y < WIDE || x + WIDE >= width || y + WIDE >= height {
+            *pixel = [0xd5, 0x5e, 0x00];
+        }
+    }
+}
+
+/// Hands over pictures one after the other, until one is not taken.
+type Each<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
+
+/// Run ffmpeg over all pictures.
+fn encode(ffmpeg: &Path, path: &Path, [width, height]: [usize; 2], rate: f64, each: Each) -> Result<()> {
     let mut process = Command::new(ffmpeg)
-        .args(["-loglevel", "error", "-y", "-f", "image2pipe", "-c:v", "png", "-framerate", &rate.to_string()])
+        .args(["-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"])
+        .args(["-s", &format!("{width}x{height}"), "-framerate", &rate.to_string()])
         // The colours that every player knows; and the index first, so that it plays while it loads.
         .args(["-i", "-", "-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4"])
         .arg(path)
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let fed = process.stdin.take().map_or(Ok(()), |mut to| feed(&mut to));
+    let mut heard = true;
+    if let Some(mut to) = process.stdin.take() {
+        // It says itself why it listens no more.
+        each(&mut |picture| {
+            heard = heard && to.write_all(picture).is_ok();
+            Ok(())
+        })?;
+    }
     let output = process.wait_with_output()?;
-    fed?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(Failure::failed("ffmpeg", format!("ffmpeg failed on {}", path.display())).at(said))
-}
-
-/// A PNG file's pixels, three bytes each.
-pub fn pixels(png: &[u8]) -> Result<Vec<[u8; 3]>> {
-    let failed = |error: png::DecodingError| Failure::failed("browser", format!("a picture cannot be read: {error}"));
-    let mut reader = png::Decoder::new(Cursor::new(png)).read_info().map_err(failed)?;
-    let mut bytes = vec![0; reader.output_buffer_size().unwrap_or(0)];
-    let info = reader.next_frame(&mut bytes).map_err(failed)?;
-    Ok(bytes[..info.buffer_size()].chunks_exact(info.color_type.samples()).map(|p| [p[0], p[1], p[2]]).collect())
 }
 
 /// A GIF file that is written: one palette for all pictures, and of each only what is not as it was in the one before.
@@ -139,8 +165,8 @@ struct Gif {
 const SAME: u8 = 255;
 
 impl Gif {
-    fn new(path: &Path, size: [u32; 2], rate: f64, samples: &[[u8; 3]]) -> Result<Self> {
-        let opaque: Vec<u8> = samples.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect();
+    fn new(path: &Path, size: [usize; 2], rate: f64, samples: &[u8]) -> Result<Self> {
+        let opaque: Vec<u8> = samples.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*r, *g, *b, 255]).collect();
         // Every tenth pixel is looked at, as the algorithm's author advises for speed.
         let palette = NeuQuant::new(10, usize::from(SAME), &opaque);
         let mut colours = palette.color_map_rgb();

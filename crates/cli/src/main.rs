@@ -4,6 +4,7 @@
 mod bench;
 #[cfg(feature = "lm")]
 mod bench_serve;
+#[cfg(test)]
 mod browser;
 #[cfg(feature = "lm")]
 mod chat;

@@ -10,11 +10,11 @@ use tony_random::Stream;
 
 use crate::failure::{Code, Failure, Result};
 use crate::workload::Algorithm;
-use crate::{Common, browser, console, eval, film, report, world};
+use crate::{Common, console, eval, film, report, world};
 
 /// Write a replay: a run's policy, or random actions in an environment.
 ///
-/// Without a file a page is written. Films are drawn by Chromium without a window; MP4 files are encoded by ffmpeg.
+/// Without a file a page is written. Films need neither a window nor a graphics device; MP4 files are encoded by ffmpeg.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  tony play runs/cpo-SafetyPointGoal1-0001\n  tony play runs/cpo-SafetyPointGoal1-0001 --episodes 5 --html replay.html\n  tony play runs/cpo-SafetyPointGoal1-0001 --gif replay.gif --mp4 replay.mp4\n  tony play SafetyCarGoal2        random actions, to see the task"
@@ -45,29 +45,19 @@ pub fn run(args: &Args, common: Common) -> Result<Code> {
     if args.mp4.is_some() {
         film::ffmpeg()?;
     }
-    if args.films() {
-        browser::need()?;
-    }
     let folder = Path::new(&args.what);
     let is_run = folder.is_dir() || (args.what.contains('/') && !tony_env::is_world(&args.what));
     let (recordings, title, default) = if is_run { of_run(folder, args, common)? } else { of_env(args, common)? };
-    let page = report::replay_page(&title, &recordings);
     let mut written = serde_json::Map::new();
     let html = args.html.clone().or_else(|| (!args.films()).then_some(default));
     if let Some(path) = html {
-        fs_err::write(&path, &page)?;
+        fs_err::write(&path, report::replay_page(&title, &recordings))?;
         written.insert("html".to_owned(), json!(path));
     }
-    if args.films() {
-        let scratch = tempfile::tempdir()?;
-        let filmed = scratch.path().join("replay.html");
-        fs_err::write(&filmed, page)?;
-        let films = [("gif", film::Kind::Gif, &args.gif), ("mp4", film::Kind::Mp4, &args.mp4)];
-        for (name, kind, path) in films.into_iter().filter_map(|(name, kind, path)| Some((name, kind, path.as_ref()?)))
-        {
-            film::film(&filmed, kind, path)?;
-            written.insert(name.to_owned(), json!(path));
-        }
+    let films = [("gif", film::Kind::Gif, &args.gif), ("mp4", film::Kind::Mp4, &args.mp4)];
+    for (name, kind, path) in films.into_iter().filter_map(|(name, kind, path)| Some((name, kind, path.as_ref()?))) {
+        film::film(&recordings, kind, path)?;
+        written.insert(name.to_owned(), json!(path));
     }
     let paths = || written.values().filter_map(Value::as_str).collect::<Vec<_>>().join("\n");
     console::answer(common.json, &written, paths)?;

@@ -3,7 +3,6 @@
 //! It draws what replays draw, [`Scene`] and [`Frame`], with their colours, from the side that the scene names. A scene that is not much
 //! larger than its robot is seen whole; otherwise the picture follows the robot. Flat frames are drawn flat, screens as they are.
 
-use crate::Env;
 use crate::frame::{Form, Frame, Picture, Shape};
 use crate::scene::{Pose, Scene, Solid, View};
 
@@ -70,19 +69,18 @@ fn unit(a: Vector) -> Vector {
 #[derive(Clone, Debug)]
 pub struct Painter {
     scene: Option<Scene>,
-    /// Middle of what is seen at first, relative to the robot where it is followed, and half of its size, m.
+    /// Middle of what is seen at first, and half of its size, m.
     middle: Vector,
     reach: f64,
     follows: bool,
 }
 
 impl Painter {
-    /// For the episode of an environment that was just reset.
-    pub fn new(env: &dyn Env) -> Self {
-        let (scene, frame) = (env.scene(), env.frame());
+    /// For an episode that begins with this frame; of a solid one, with its scene.
+    pub fn new(scene: Option<Scene>, first: &Frame) -> Self {
         match scene {
-            Some(scene) => Self::solid(scene, &frame),
-            None => Self::flat(&frame),
+            Some(scene) => Self::solid(scene, first),
+            None => Self::flat(first),
         }
     }
 
@@ -98,7 +96,7 @@ impl Painter {
         let [x, y] = [0, 1].map(|axis| (side(axis, 1.0), -side(axis, -1.0)));
         let reach = (x.0 - x.1).max(y.0 - y.1) / 2.0;
         if !(1.5 * radius..12.0 * radius).contains(&reach) {
-            return Self { scene: Some(scene), middle: [0.0; 3], reach: 1.3 * radius, follows: true };
+            return Self { scene: Some(scene), middle: root, reach: 1.3 * radius, follows: true };
         }
         let middle = [f64::midpoint(x.0, x.1), f64::midpoint(y.0, y.1), root[2]];
         Self { scene: Some(scene), middle, reach, follows: false }
@@ -126,15 +124,14 @@ impl Painter {
         Self { scene: None, middle: [x.0, y.0, 0.0], reach: 1.5 * x.1.max(y.1).max(1e-3), follows: false }
     }
 
-    /// The present state as `[height, width, 3]`.
-    pub fn paint(&self, env: &dyn Env, width: usize, height: usize) -> Vec<u8> {
-        let frame = env.frame();
+    /// A frame of the episode as `[height, width, 3]`.
+    pub fn paint(&self, frame: &Frame, width: usize, height: usize) -> Vec<u8> {
         let mut pixels = Vec::with_capacity(3 * width * height);
         let mut put = |colour: Vector| pixels.extend(colour.map(|x| (x.clamp(0.0, 1.0) * 255.0).round() as u8));
         match (&self.scene, &frame.picture) {
-            (Some(scene), _) => self.paint_solid(scene, &frame, [width, height], &mut put),
+            (Some(scene), _) => self.paint_solid(scene, frame, [width, height], &mut put),
             (None, Some(screen)) => paint_screen(screen, [width, height], &mut put),
-            (None, None) => self.paint_flat(&frame, [width, height], &mut put),
+            (None, None) => self.paint_flat(frame, [width, height], &mut put),
         }
         pixels
     }
@@ -142,7 +139,8 @@ impl Painter {
     fn paint_solid(&self, scene: &Scene, frame: &Frame, [width, height]: [usize; 2], put: &mut dyn FnMut(Vector)) {
         let parts: Vec<Part> = parts(scene, frame).collect();
         let robot = frame.bodies.first().copied().flatten().map_or([0.0; 3], |pose| pose.at);
-        let target = if self.follows { robot } else { self.middle };
+        // What hops does not shake the picture.
+        let target = if self.follows { [robot[0], robot[1], self.middle[2]] } else { self.middle };
         let (around, above): (f64, f64) = match scene.view {
             View::Corner => (-0.85, 0.6),
             View::Side => (-std::f64::consts::FRAC_PI_2, 0.12),
@@ -160,10 +158,13 @@ impl Painter {
             let y = (1.0 - 2.0 * (row as f64 + 0.5) / height as f64) * tan;
             let near: Vec<&Part> =
                 parts.iter().filter(|part| part.may_be_on(y, eye, back, up, tan / height as f64)).collect();
+            let mut hits = Vec::new();
             for column in 0..width {
                 let x = (2.0 * (column as f64 + 0.5) / width as f64 - 1.0) * tan * width as f64 / height as f64;
                 let way = unit(add(add(back.map(|b| -b), right, x), up, y));
-                put(seen(&near, &parts, eye, way, (target, far)));
+                hits.clear();
+                hits.extend(near.iter().filter_map(|part| part.hit(eye, way).map(|(t, normal)| (t, normal, *part))));
+                put(seen(&mut hits, &parts, eye, way, (target, far)));
             }
         }
     }
@@ -389,11 +390,15 @@ fn cuboid(o: Vector, d: Vector, half: Vector) -> Hit {
     (enter <= leave && enter > 0.0).then_some((enter, normal))
 }
 
-/// The colour that comes from along a ray: parts `near` it, with shadows of `all` on the floor, which fades to the sky at a distance.
-fn seen(near: &[&Part], all: &[Part], eye: Vector, way: Vector, (target, far): (Vector, f64)) -> Vector {
-    let mut hits: Vec<(f64, Vector, &Part)> =
-        near.iter().filter_map(|part| part.hit(eye, way).map(|(t, normal)| (t, normal, *part))).collect();
-    hits.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
+/// The colour that comes from along a ray that meets these parts, with shadows of `all` on the floor, which fades to the sky at a distance.
+fn seen(
+    hits: &mut [(f64, Vector, &Part)],
+    all: &[Part],
+    eye: Vector,
+    way: Vector,
+    (target, far): (Vector, f64),
+) -> Vector {
+    hits.sort_unstable_by(|(a, ..), (b, ..)| a.total_cmp(b));
     // Up to the first that hides all behind it, then from there to the eye.
     let last = hits.iter().position(|(.., part)| part.opacity >= 1.0).map_or(hits.len(), |first| first + 1);
     hits[..last].iter().rev().fold(SKY, |behind, (t, normal, part)| {
@@ -471,12 +476,12 @@ mod tests {
             let spec = env.spec().clone();
             let (mut obs, mut costs) = (vec![0.0; spec.obs_dim], vec![0.0; spec.costs.len()]);
             env.reset(0, &mut obs).unwrap();
-            let painter = Painter::new(env.as_ref());
-            let before = painter.paint(env.as_ref(), 80, 60);
+            let painter = Painter::new(env.scene(), &env.frame());
+            let before = painter.paint(&env.frame(), 80, 60);
             assert_eq!(before.len(), 80 * 60 * 3);
             let colours: std::collections::HashSet<&[u8]> = before.chunks(3).collect();
             assert!(colours.len() > 5, "{name}: {} colours", colours.len());
-            assert_eq!(before, painter.paint(env.as_ref(), 80, 60), "{name}");
+            assert_eq!(before, painter.paint(&env.frame(), 80, 60), "{name}");
             let mut stream = Stream::new(0, "test", 0);
             for _ in 0..40 {
                 let action: Vec<f64> = match &spec.action {
@@ -487,7 +492,7 @@ mod tests {
                 };
                 env.step(&action, &mut obs, &mut costs).unwrap();
             }
-            let after = painter.paint(env.as_ref(), 80, 60);
+            let after = painter.paint(&env.frame(), 80, 60);
             let changed = before.chunks(3).zip(after.chunks(3)).filter(|(a, b)| a != b).count();
             assert!(changed > 3, "{name}: {changed} pixels changed");
         }

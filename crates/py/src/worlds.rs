@@ -107,7 +107,7 @@ impl World {
         };
         self.phase = Phase::Unborn;
         self.env.reset(seed, obs)?;
-        self.painter = self.draws.then(|| Painter::new(self.env.as_ref()));
+        self.painter = self.draws.then(|| Painter::new(self.env.scene(), &self.env.frame()));
         self.phase = Phase::Running;
         Ok(())
     }
@@ -330,7 +330,7 @@ impl Worlds {
             let world = number(&mut worlds, i)?;
             let none = || Failure::new("there is nothing to see before an episode begins", Some("env.reset(seed=0)"));
             let painter = world.painter.as_ref().ok_or_else(none)?;
-            Ok::<_, Failure>(painter.paint(world.env.as_ref(), width, height))
+            Ok::<_, Failure>(painter.paint(&world.env.frame(), width, height))
         })?;
         Ok(PyArray1::from_vec(py, pixels).reshape([height, width, 3])?)
     }

@@ -527,13 +527,13 @@
   seek(Math.round(Number(start.get("t")) || 0));
   if (start.has("follow")) setFollow(start.get("follow") !== "0");
   if (start.get("film") === "1") root.classList.add("film");
-  // For whoever films: how many steps each episode has, and a way to show one at once.
+  // For programs that look at the page: how many steps each episode has, and a way to show one at once.
   window.replay = { follow: setFollow, lengths: episodes.map((episode) => episode.length), fps: episodes.map((episode) => episode.fps),
     show(episode, step) {
       if (episode !== chosen) choose(episode);
       setPlaying(false);
       t = step;
-      // A film may leave out the step that cost something, and knows no clock on the wall.
+      // Whoever shows single steps may leave out the one that cost something, and knows no clock on the wall.
       const lately = ep.cost.slice(Math.max(0, t - Math.ceil(0.15 * ep.fps)), t).some((cost) => cost > 0);
       alarm = lately ? performance.now() : -Infinity;
       draw(performance.now());

@@ -438,7 +438,7 @@ fn a_solid_scene_moves_turns_and_is_followed_in_a_browser() {
     let mut page = Browser::open(&path, "play=0&film=1", size).unwrap();
     let mut at = |script: &str| {
         page.evaluate(script).unwrap();
-        crate::film::pixels(&page.picture().unwrap()).unwrap()
+        crate::browser::pixels(&page.picture().unwrap()).unwrap()
     };
     let start = at("replay.show(0, 0)");
     let colours: std::collections::HashSet<[u8; 3]> = start[..start.len() / 2].iter().copied().collect();
@@ -457,7 +457,7 @@ fn a_solid_scene_moves_turns_and_is_followed_in_a_browser() {
     }
     let followed = at("replay.show(0, 100)");
     page.drag([400, 300], [520, 340]).unwrap();
-    let turned = crate::film::pixels(&page.picture().unwrap()).unwrap();
+    let turned = crate::browser::pixels(&page.picture().unwrap()).unwrap();
     assert!(compared(&followed, &turned, width).0 > 10_000, "a drag turns the scene");
     // A flat episode beside a solid one is drawn on the other canvas.
     page.evaluate("replay.show(1, 50)").unwrap();
@@ -480,15 +480,10 @@ fn a_solid_scene_moves_turns_and_is_followed_in_a_browser() {
 
 #[test]
 fn films_are_as_long_as_their_episodes() {
-    if crate::browser::find().is_none() {
-        eprintln!("skipped: no chromium on this machine");
-        return;
-    }
     let scratch = tempfile::tempdir().unwrap();
-    let page = scratch.path().join("page.html");
-    fs_err::write(&page, replay_page("A film", &[solid(40), from_above(20)])).unwrap();
+    let episodes = [solid(40), from_above(20)];
     let gif = scratch.path().join("film.gif");
-    crate::film::film(&page, crate::film::Kind::Gif, &gif).unwrap();
+    crate::film::film(&episodes, crate::film::Kind::Gif, &gif).unwrap();
     let mut reader = gif::DecodeOptions::new().read_info(fs_err::File::open(&gif).unwrap()).unwrap();
     let mut delays = Vec::new();
     while let Some(frame) = reader.next_frame_info().unwrap() {
@@ -502,7 +497,7 @@ fn films_are_as_long_as_their_episodes() {
         return;
     }
     let mp4 = scratch.path().join("film.mp4");
-    crate::film::film(&page, crate::film::Kind::Mp4, &mp4).unwrap();
+    crate::film::film(&episodes, crate::film::Kind::Mp4, &mp4).unwrap();
     assert_eq!(&fs_err::read(&mp4).unwrap()[4..8], b"ftyp");
 }
 
