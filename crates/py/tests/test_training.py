@@ -89,6 +89,8 @@ class Training(unittest.TestCase):
 
     def test_an_interrupt_commits_and_resuming_goes_on(self):
         whole = tony_rl.train("ppo", Walk, out=self.out("whole"), **dict(SMALL, steps=12_000))
+        # A program that was started in the background may have been told to ignore it.
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
         timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         with self.assertRaises(KeyboardInterrupt):
