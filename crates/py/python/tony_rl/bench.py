@@ -58,7 +58,8 @@ def programs(name: str) -> Dict[str, Callable[[], int]]:
     ours.action_space.seed(0)
     actions = [ours.action_space.sample() for _ in range(ACTIONS)]
     known = {"tony, 64": vector(ours, actions, MANY), "tony, one": single(tony_rl.Env(name))}
-    if name in gymnasium.registry:
+    # Safety-Gymnasium puts its own into this registry too, with six values a step.
+    if name in gymnasium.registry and not name.startswith("Safety"):
         known["gymnasium"] = single(gymnasium.make(name))
     if name.startswith("Safety"):
         try:
