@@ -132,18 +132,12 @@ fn encode(ffmpeg: &Path, path: &Path, [width, height]: [usize; 2], rate: f64, ea
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let mut heard = true;
-    if let Some(mut to) = process.stdin.take() {
-        // It says itself why it listens no more.
-        each(&mut |picture| {
-            heard = heard && to.write_all(picture).is_ok();
-            Ok(())
-        })?;
-    }
+    let fed = process.stdin.take().map_or(Ok(()), |mut to| each(&mut |picture| Ok(to.write_all(picture)?)));
     let output = process.wait_with_output()?;
     if output.status.success() {
-        return Ok(());
+        return fed;
     }
+    // Where it listened no more, it says itself why.
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(Failure::failed("ffmpeg", format!("ffmpeg failed on {}", path.display())).at(said))
 }

@@ -527,8 +527,8 @@
   seek(Math.round(Number(start.get("t")) || 0));
   if (start.has("follow")) setFollow(start.get("follow") !== "0");
   if (start.get("film") === "1") root.classList.add("film");
-  // For programs that look at the page: how many steps each episode has, and a way to show one at once.
-  window.replay = { follow: setFollow, lengths: episodes.map((episode) => episode.length), fps: episodes.map((episode) => episode.fps),
+  // For programs that look at the page: a way to show one step at once.
+  window.replay = { follow: setFollow,
     show(episode, step) {
       if (episode !== chosen) choose(episode);
       setPlaying(false);
